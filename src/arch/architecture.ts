@@ -82,18 +82,39 @@ export interface Training {
   ofDepth(depth: number): Record<string, unknown>
 }
 
-/** How models in folders of Hugging Face's transformers are read. */
-export interface HfReader<C extends ModelConfig = ModelConfig> {
+/** A tensor in a folder of Hugging Face's transformers, or some of its rows. */
+export interface HfPart {
+  readonly name: string
+  /** Of the whole tensor. Its last dimension is the width of a row, unless it is transposed. */
+  readonly shape: readonly number[]
+  /** Its rows that count, all dimensions but the last taken as one. Default: all. */
+  readonly from?: number
+  readonly rows?: number
+  /** Whether the tensor is [in, out] (Conv1D of GPT-2). */
+  readonly transposed?: true
+}
+
+/** How folders of Hugging Face's transformers hold the models of an architecture. */
+export interface HfFormat<C extends ModelConfig = ModelConfig> {
   /** Values of `model_type`. */
   readonly modelTypes: readonly string[]
-  /** Whether it reads this model, which has one of `modelTypes`. Absent: it reads each. */
+  /** Whether it is the format of this model, which has one of `modelTypes`. Absent: of each. */
   claims?(json: Fields): boolean
   /** @throws VeritError VERIT_MODEL_CONFIG naming the field of `config.json` */
   read(json: Fields, has: (tensor: string) => boolean): C
-  /** The names that the tensor of a parameter may have, the usual one first. */
-  tensorNames(parameter: string): readonly string[]
+  /**
+   * The content of `config.json`, without ids of tokens.
+   * @throws VeritError VERIT_MODEL_CONFIG naming the field that transformers has no option for
+   */
+  write(config: C): Fields
+  /** Where a parameter may be, the usual place first: its rows are those of the parts, in order. */
+  layouts(parameter: Parameter): readonly (readonly HfPart[])[]
   /** Constant added to each element of a parameter. */
   addend(parameter: string): number
+  /** Tensors that a folder has in addition, all zeros: the class has them in any case. */
+  zeros?(config: C): readonly HfPart[]
+  /** Tensors that hold nothing of the model, such as masks. */
+  readonly ignored?: RegExp
   /** Absent: no parameter is ternary. */
   ternaryStorage?(json: Fields): TernaryStorage
 }
@@ -142,8 +163,8 @@ export interface Architecture<C extends ModelConfig = ModelConfig> {
   /** Why no release of llama.cpp runs the model in any form; undefined where one does. */
   llamaCppProblem(config: C): { readonly problem: string; readonly hint: string } | undefined
 
-  /** Absent: folders of Hugging Face's transformers are not read. */
-  readonly hf?: HfReader<C>
+  /** Absent: transformers has no such models. */
+  readonly hf?: HfFormat<C>
 
   /** The named parameters in the order in which the model uses them. */
   parameters(config: C): Parameter[]

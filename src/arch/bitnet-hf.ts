@@ -3,7 +3,8 @@
  * `quantization_config`): `config.json`, the names of its tensors, and how its ternary weights are stored. Options that
  * would make another model of the same tensors are refused.
  */
-import type { HfReader, TernaryStorage } from './architecture.ts'
+import type { HfFormat, Parameter, TernaryStorage } from './architecture.ts'
+import { hfFloat } from './hf-float.ts'
 import type { BitnetConfig } from './bitnet.ts'
 import { fail } from './fields.ts'
 import type { Fields } from './fields.ts'
@@ -39,12 +40,13 @@ function tensorNames(parameter: string): readonly string[] {
 }
 
 /** @param parse checks a configuration */
-export function bitnetHf(parse: (fields: Fields) => BitnetConfig): HfReader<BitnetConfig> {
+export function bitnetHf(parse: (fields: Fields) => BitnetConfig): HfFormat<BitnetConfig> {
   return {
     modelTypes: ['bitnet', 'llama'],
     claims: json => json['model_type'] === 'bitnet' || json['quantization_config'] !== undefined,
     read: (json, has) => read(json, has, parse),
-    tensorNames,
+    write,
+    layouts: (p: Parameter) => tensorNames(p.name).map(name => [{ name, shape: p.shape }]),
     addend: () => 0,
     ternaryStorage: json => storageOf(quantizationOf(json))
   }
@@ -106,4 +108,26 @@ function read(json: Fields, has: (tensor: string) => boolean, parse: (fields: Fi
   })
   only('head_dim', json['head_dim'], [null, config.hidden / config.heads])
   return config
+}
+
+function write(c: BitnetConfig): Fields {
+  const { activation, subNorms } = c
+  if (activation === 'silu' && subNorms)
+    fail('activation', 'is silu with sub-norms, which transformers has no class for')
+  return {
+    architectures: [subNorms ? 'BitNetForCausalLM' : 'LlamaForCausalLM'],
+    model_type: subNorms ? 'bitnet' : 'llama',
+    num_hidden_layers: c.layers,
+    hidden_size: c.hidden,
+    num_attention_heads: c.heads,
+    num_key_value_heads: c.kvHeads,
+    intermediate_size: c.ffn,
+    max_position_embeddings: c.context,
+    vocab_size: c.vocab,
+    rms_norm_eps: hfFloat(c.eps),
+    rope_theta: hfFloat(c.ropeTheta),
+    hidden_act: activation,
+    tie_word_embeddings: c.tied,
+    quantization_config: { quant_method: 'bitnet', linear_class: 'autobitlinear', quantization_mode: 'offline' }
+  }
 }

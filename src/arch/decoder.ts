@@ -1,14 +1,13 @@
 /** Makes a row of the registry from the description of a decoder. */
-import type { Architecture, HfReader, LayerCache } from './architecture.ts'
+import type { Architecture, LayerCache } from './architecture.ts'
 import { rotaryOf, parseDecoder } from './decoder-config.ts'
 import type { DecoderConfig } from './decoder-config.ts'
 import { decoderForward, decoderLogits } from './decoder-forward.ts'
 import { decoderEntries, decoderFixedTensors, readDecoder } from './decoder-gguf.ts'
 import { decoderParameters, hasAttention } from './decoder-parameters.ts'
-import { hfTensorName, readHfDecoder } from './decoder-hf.ts'
-import type { Description, HfDescription } from './description.ts'
+import { decoderHf } from './decoder-hf.ts'
+import type { Description } from './description.ts'
 import { fail } from './fields.ts'
-import type { Fields } from './fields.ts'
 import { interleavedRows } from './rotary.ts'
 import { tensorNames } from './tensor-names.ts'
 
@@ -30,26 +29,13 @@ export function decoder(d: Description): Architecture<DecoderConfig> {
     fileRows: (config, parameter) => fileRows(config, parameter, d),
     fixedTensors: decoderFixedTensors,
     llamaCppProblem: () => undefined,
-    ...(hf === undefined ? {} : { hf: hfReader(hf, d, parse) }),
+    ...(hf === undefined ? {} : { hf: decoderHf(hf, d, parse) }),
     parameters: config => decoderParameters(config, d),
     forward: (g, config, w, at) => decoderForward(g, config, d, w, at),
     logits: decoderLogits,
     caches: config => Array.from({ length: config.layers }, (_, l) => cacheOf(config, l)),
     cacheType: 'f16',
     rotaryPairs: config => rotaryPairs(config, d)
-  }
-}
-
-function hfReader(
-  hf: HfDescription,
-  d: Description,
-  parse: (fields: Fields) => DecoderConfig
-): HfReader<DecoderConfig> {
-  return {
-    modelTypes: hf.modelTypes,
-    read: (json, has) => parse({ ...readHfDecoder(json, has, d) }),
-    tensorNames: parameter => [hfTensorName(parameter, hf)],
-    addend: parameter => (hf.gainsLackOne === true && parameter.endsWith('norm.weight') ? 1 : 0)
   }
 }
 

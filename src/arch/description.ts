@@ -45,14 +45,32 @@ export interface Description {
 
 /** A model in a folder of Hugging Face's transformers. */
 export interface HfDescription {
-  /** Values of `model_type`. */
+  /** Values of `model_type` that are read. */
   readonly modelTypes: readonly string[]
-  /** Value of `hidden_act`. */
-  readonly activation: string
-  /** Additional field names in `config.json`. */
-  readonly fields?: Readonly<Partial<Record<Field, string>>>
+  /** Class in `architectures`, and `model_type`, of a folder that is written. Default of the type: the first one. */
+  readonly className: string
+  readonly writtenType?: (c: DecoderConfig) => { readonly className: string; readonly modelType: string }
+  /** Values of the activation's option, the one that is written first, and its name. Default `hidden_act`. */
+  readonly activation: readonly string[]
+  readonly activationKey?: string
+  /** Field names in `config.json` that differ from the usual ones, or that others lack; null: there is none. */
+  readonly fields?: Readonly<Partial<Record<Field, string | null>>>
+  /** Names of tensors outside blocks that differ from the usual ones. */
+  readonly outer?: Readonly<Record<string, string>>
+  /** Name before the number of a block. Default 'model.layers'. */
+  readonly blocks?: string
+  /** Beginning of names that some folders leave out. */
+  readonly optionalPrefix?: string
   /** Names of layers that differ from the usual ones. */
   readonly names?: Readonly<Record<string, string>>
+  /** Layers whose matrices are stored [in, out]. */
+  readonly transposed?: readonly string[]
+  /** Layers of convolutions, stored [width, 1, taps]. */
+  readonly convolutions?: readonly string[]
+  /** Names of the matrices of an expert. */
+  readonly experts?: { readonly module: string; readonly gate: string; readonly up: string; readonly down: string }
+  /** Tensors that hold nothing of the model. */
+  readonly ignored?: RegExp
   /** The values that other options may have; null stands for absence. */
   readonly only?: Readonly<Record<string, readonly unknown[]>>
   /** Where `rope_parameters` has one entry for each kind of layer, the one that is meant. */
@@ -61,4 +79,7 @@ export interface HfDescription {
   readonly gainsLackOne?: boolean
   /** Fields that follow from several others. */
   derive?(json: Fields): Fields
+  /** Further options of `config.json`, and the fields that they express. */
+  write?(c: DecoderConfig): Fields
+  readonly written?: readonly Field[]
 }

@@ -4,6 +4,8 @@
  * with a window. Files store the gains of the norms with 1 added.
  */
 import { decoder } from './decoder.ts'
+import type { DecoderConfig } from './decoder-config.ts'
+import { hfFloat } from './hf-float.ts'
 import { fail } from './fields.ts'
 import type { Fields } from './fields.ts'
 
@@ -26,7 +28,9 @@ export const gemma2 = decoder({
   }),
   hf: {
     modelTypes: ['gemma2'],
-    activation: 'gelu_pytorch_tanh',
+    className: 'Gemma2ForCausalLM',
+    activation: ['gelu_pytorch_tanh'],
+    activationKey: 'hidden_activation',
     fields: {
       window: 'sliding_window',
       finalSoftcap: 'final_logit_softcapping',
@@ -39,9 +43,23 @@ export const gemma2 = decoder({
     },
     only: { attention_bias: [null, false] },
     gainsLackOne: true,
-    derive: queryScale
+    derive: queryScale,
+    write: c => scaleOptions(c),
+    written: ['attentionScale', 'embeddingScale']
   }
 })
+
+/**
+ * The option for the scale of attention scores. The scale of the embedding has none: it is the root of the width.
+ * @throws VeritError VERIT_MODEL_CONFIG
+ */
+export function scaleOptions({ attentionScale, embeddingScale, hidden, headDim }: DecoderConfig): Fields {
+  if (Math.abs((embeddingScale ?? 1) - Math.sqrt(hidden)) > 1e-4 * Math.sqrt(hidden))
+    return fail('embeddingScale', 'is not the root of the width, which transformers has no option for')
+  const scalar = attentionScale === undefined ? headDim : 1 / attentionScale ** 2
+  const rounded = Number(scalar.toPrecision(6))
+  return { query_pre_attn_scalar: Number.isInteger(rounded) ? rounded : hfFloat(rounded) }
+}
 
 /** The scale of attention scores, if it is not 1/sqrt(headDim). */
 export function queryScale(json: Fields): Fields {

@@ -4,9 +4,12 @@
  * plus 1.
  */
 import { decoder } from './decoder.ts'
+import { hfFloat } from './hf-float.ts'
+import { writeHfRope } from './decoder-hf-rope.ts'
 import { fail } from './fields.ts'
 import type { Fields } from './fields.ts'
-import { queryScale } from './gemma2.ts'
+import { queryScale, scaleOptions } from './gemma2.ts'
+import type { DecoderConfig } from './decoder-config.ts'
 
 export const gemma3 = decoder({
   kind: 'gemma3',
@@ -27,7 +30,9 @@ export const gemma3 = decoder({
   }),
   hf: {
     modelTypes: ['gemma3_text'],
-    activation: 'gelu_pytorch_tanh',
+    className: 'Gemma3ForCausalLM',
+    activation: ['gelu_pytorch_tanh'],
+    activationKey: 'hidden_activation',
     fields: { window: 'sliding_window', finalSoftcap: 'final_logit_softcapping' },
     names: {
       post_attention_norm: 'post_attention_layernorm',
@@ -42,7 +47,9 @@ export const gemma3 = decoder({
     },
     rope: 'full_attention',
     gainsLackOne: true,
-    derive: gemma3Fields
+    derive: gemma3Fields,
+    write: gemma3Options,
+    written: ['attentionScale', 'embeddingScale', 'windowPeriod', 'ropeThetaLocal']
   }
 })
 
@@ -55,4 +62,22 @@ function gemma3Fields(json: Fields): Fields {
     sliding_attention?: { rope_theta?: unknown }
   }
   return { ...queryScale(json), ropeThetaLocal: local?.rope_theta ?? json['rope_local_base_freq'] ?? undefined }
+}
+
+/** Windowed layers have a rotary base of their own, and the others alone a scaling. */
+function gemma3Options(c: DecoderConfig): Fields {
+  const { layers, windowPeriod = 6, ropeThetaLocal = 10_000 } = c
+  const { rope_theta: theta, rope_scaling: scaling } = writeHfRope(c)
+  const local = hfFloat(ropeThetaLocal)
+  return {
+    ...scaleOptions(c),
+    layer_types: Array.from({ length: layers }, (_, l) =>
+      l % windowPeriod < windowPeriod - 1 ? 'sliding_attention' : 'full_attention'
+    ),
+    rope_local_base_freq: local,
+    rope_parameters: {
+      full_attention: { rope_type: 'default', ...(scaling as Fields | undefined), rope_theta: theta },
+      sliding_attention: { rope_type: 'default', rope_theta: local }
+    }
+  }
 }

@@ -11,6 +11,7 @@ import type { Architecture, FixedTensor, ModelConfig, Parameter } from './archit
 import { checkPlain } from './check-plain.ts'
 import { commonSizes, fail, flag, integer, onlyFields, real } from './fields.ts'
 import type { Fields } from './fields.ts'
+import { gptHf } from './gpt-hf.ts'
 import { namingKeys } from './gguf-keys.ts'
 import type { Placement } from './placement.ts'
 import { parameterList } from './parameter-list.ts'
@@ -60,6 +61,7 @@ export const gpt: Architecture<GptConfig> = {
   fileRows: () => undefined,
   fixedTensors,
   llamaCppProblem: () => undefined,
+  hf: gptHf(parse, parameters),
   parameters,
   forward,
   logits: (_, __, w, x, top) => w.head(x, top),

@@ -3,6 +3,7 @@
  * are of the kind `gpt`.
  */
 import { decoder } from './decoder.ts'
+import { gpt2Hf } from './gpt2-hf.ts'
 
 export const gpt2 = decoder({
   kind: 'gpt2',
@@ -12,5 +13,6 @@ export const gpt2 = decoder({
   fusedQkv: true,
   mlp: 'plain',
   activation: 'geluTanh',
-  biases: ['attn_qkv', 'attn_output', 'ffn_up', 'ffn_down']
+  biases: ['attn_qkv', 'attn_output', 'ffn_up', 'ffn_down'],
+  hf: gpt2Hf(['gelu_new', 'gelu_pytorch_tanh', 'gelu_fast'])
 })

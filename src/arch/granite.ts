@@ -2,6 +2,7 @@
  * Granite 3 and 4 without experts: Llama's block with scales of the embedding, the scores, each branch and the
  * logits.
  */
+import { biasOptions } from './bias-options.ts'
 import { decoder } from './decoder.ts'
 
 export const granite = decoder({
@@ -15,12 +16,14 @@ export const granite = decoder({
   uses: ['embeddingScale', 'attentionScale', 'residualScale', 'logitScale', 'ropeDivisors'],
   hf: {
     modelTypes: ['granite'],
-    activation: 'silu',
+    className: 'GraniteForCausalLM',
+    activation: ['silu'],
     fields: {
       embeddingScale: 'embedding_multiplier',
       attentionScale: 'attention_multiplier',
       residualScale: 'residual_multiplier',
       logitScale: 'logits_scaling'
-    }
+    },
+    write: biasOptions
   }
 })

@@ -11,7 +11,8 @@ export const olmo2 = decoder({
   activation: 'silu',
   hf: {
     modelTypes: ['olmo2'],
-    activation: 'silu',
+    className: 'Olmo2ForCausalLM',
+    activation: ['silu'],
     names: { post_attention_norm: 'post_attention_layernorm', post_ffw_norm: 'post_feedforward_layernorm' },
     only: { clip_qkv: [null], attention_bias: [null, false] }
   }

@@ -17,8 +17,13 @@ export const phi3 = decoder({
   uses: ['window', 'ropeDivisorsLong', 'ropeDivisorsShort'],
   hf: {
     modelTypes: ['phi3'],
-    activation: 'silu',
+    className: 'Phi3ForCausalLM',
+    activation: ['silu'],
     fields: { window: 'sliding_window' },
-    names: { ffn_up: 'mlp.gate_up_proj' }
+    names: { ffn_up: 'mlp.gate_up_proj' },
+    write: ({ window = 0, ropeOriginalContext, context }) => ({
+      sliding_window: window === 0 ? null : window,
+      original_max_position_embeddings: ropeOriginalContext ?? context
+    })
   }
 })

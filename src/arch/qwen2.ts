@@ -9,5 +9,10 @@ export const qwen2 = decoder({
   mlp: 'gated',
   activation: 'silu',
   biases: ['attn_q', 'attn_k', 'attn_v'],
-  hf: { modelTypes: ['qwen2'], activation: 'silu', only: { use_sliding_window: [null, false] } }
+  hf: {
+    modelTypes: ['qwen2'],
+    className: 'Qwen2ForCausalLM',
+    activation: ['silu'],
+    only: { use_sliding_window: [null, false] }
+  }
 })

@@ -14,7 +14,8 @@ export const qwen3 = decoder({
   activation: 'silu',
   hf: {
     modelTypes: ['qwen3'],
-    activation: 'silu',
+    className: 'Qwen3ForCausalLM',
+    activation: ['silu'],
     only: { use_sliding_window: [null, false], attention_bias: [null, false] }
   }
 })

@@ -4,7 +4,7 @@
  */
 import type { GgufFile } from '../formats/gguf-reader.ts'
 import { VeritError, invariant } from '../lib/errors.ts'
-import type { Architecture, HfReader, ModelConfig } from './architecture.ts'
+import type { Architecture, HfFormat, ModelConfig } from './architecture.ts'
 import { bitnet } from './bitnet.ts'
 import { fail } from './fields.ts'
 import type { Fields } from './fields.ts'
@@ -78,8 +78,8 @@ export const unnamedPretokenizer = (ggufName: string): string =>
 /** Values of `model_type` that rows read. */
 export const hfModelTypes: readonly string[] = [...new Set(rows.flatMap(row => row.hf?.modelTypes ?? []))]
 
-/** The reader of a model of Hugging Face's transformers, by its `config.json`. Of two, the first that claims it. */
-export const hfReaderOf = (json: Fields): HfReader | undefined =>
+/** The format of a folder of Hugging Face's transformers, by its `config.json`. Of two, the first that claims it. */
+export const hfFormatOf = (json: Fields): HfFormat | undefined =>
   rows
     .map(row => row.hf)
     .find(hf => hf?.modelTypes.some(type => type === json['model_type']) === true && (hf.claims?.(json) ?? true))

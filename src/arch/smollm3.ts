@@ -11,7 +11,8 @@ export const smollm3 = decoder({
   rotated: (_, layer) => (layer + 1) % 4 !== 0,
   hf: {
     modelTypes: ['smollm3'],
-    activation: 'silu',
+    className: 'SmolLM3ForCausalLM',
+    activation: ['silu'],
     only: { use_sliding_window: [null, false], no_rope_layer_interval: [null, 4] }
   }
 })

@@ -81,7 +81,7 @@ test('an output name of another format, or of none, is refused before anything i
     assert.deepEqual([status, stdout], [2, ''], name)
     assert.match(
       stderr,
-      /verit convert writes GGUF, and .* Give the output a name that ends in \.gguf, such as .*\.gguf\. \[VERIT_USAGE\]\n$/
+      /verit convert writes GGUF unless --to says otherwise, and .* such as .*\.gguf, or write a folder with --to hf\. /
     )
     assert.ok(!existsSync(join(folder, name)))
   }

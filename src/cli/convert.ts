@@ -1,38 +1,27 @@
 /** `verit convert`: a model in other types, as GGUF. */
 import { Command, Option } from 'commander'
-import { existsSync, statSync } from 'node:fs'
-import { extname, join } from 'node:path'
+import { extname } from 'node:path'
 import { checkTemplate } from '../engine/check-chat.ts'
-import { GgufFile } from '../formats/gguf-reader.ts'
+import { processors } from '../exec/processors.ts'
 import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
 import { printable, printableJson } from '../lib/printable.ts'
-import { Progress, formatBytes } from '../lib/progress.ts'
-import { openRegular } from '../lib/regular-file.ts'
-import { isRunFolder } from '../lib/run-files.ts'
+import { Progress } from '../lib/progress.ts'
 import { convertModel } from '../model/convert.ts'
-import type { Conversion } from '../model/convert.ts'
-import type { PrecisionLoss, TensorReport } from '../model/encode-tensors.ts'
-import { ggufClaims } from '../model/gguf-conversation.ts'
-import { PRETOKENIZER, readTokenizer, tokenizerEntries } from '../model/gguf-tokenizer.ts'
-import { HfSource, refusePickle } from '../model/hf-source.ts'
-import type { FolderTokenizer } from '../model/hf-source.ts'
-import { ggufSource } from '../model/model-source.ts'
+import { exportHf, hfTypes } from '../model/export-hf.ts'
+import type { HfType } from '../model/export-hf.ts'
 import type { ModelSource } from '../model/model-source.ts'
 import { isTernaryModel } from '../model/parameters.ts'
 import { encodedTypes, ternaryTypeNames } from '../weights/registry.ts'
 import { mixNames } from '../weights/type-mix.ts'
-import { loadTokenizer } from '../tokenizer/load-tokenizer.ts'
-import { processors } from '../exec/processors.ts'
 import { threadsOption } from './compute-options.ts'
-import { columns } from './columns.ts'
-import { conversationLines } from './conversation-text.ts'
 import { chatTemplateOption, endTokenOption, overridesOf } from './conversation-options.ts'
 import type { ConversationFlags } from './conversation-options.ts'
-import { checkTokenizerKind, formatOf } from './file-format.ts'
+import { openSource } from './convert-source.ts'
+import type { OpenSource } from './convert-source.ts'
+import { fileText, folderText } from './convert-text.ts'
 import { interruptible } from './interruption.ts'
 import { checkOutput } from './model-shared.ts'
-import { openModelFile } from './open-model-file.ts'
 
 const lower = <T extends string>(types: readonly T[]): Lowercase<T>[] =>
   types.map(type => type.toLowerCase() as Lowercase<T>)
@@ -41,7 +30,10 @@ const TYPES = lower(encodedTypes)
 const TERNARY = lower(ternaryTypeNames)
 const MIXES = lower(mixNames)
 
+type Format = 'gguf' | 'hf'
+
 interface Flags extends ConversationFlags {
+  to?: Format
   for?: 'llama.cpp'
   type?: (typeof MIXES)[number]
   ternary?: (typeof TERNARY)[number]
@@ -65,6 +57,9 @@ export function command(): Command {
     )
     .argument('<model>', 'a .gguf file, the name of a pulled model, or a folder')
     .argument('<output>', 'GGUF file to write; its name must end in .gguf')
+    .addOption(
+      new Option('--to <format>', 'gguf, or hf: a folder for transformers (default: gguf)').choices(['gguf', 'hf'])
+    )
     .addOption(
       new Option(
         '--type <mix>',
@@ -113,43 +108,47 @@ Examples:
 }
 
 async function run(model: string, output: string, flags: Flags): Promise<void> {
-  checkName(output)
-  checkOutput(output, model, flags.force === true, 'Give the output another name')
-  const overrides = overridesOf(flags)
-  const folder = existsSync(model) && statSync(model).isDirectory() && !isRunFolder(model)
-  if (flags.tokenizer !== undefined && !folder)
-    throw new VeritError('VERIT_USAGE', {
-      problem: '--tokenizer is for folders',
-      hint: 'A GGUF file has its tokenizer: leave the option out'
-    })
-  if (folder) {
-    refusePickle(model)
-    if (!existsSync(join(model, 'config.json'))) {
-      throw new VeritError('VERIT_USAGE', {
-        problem: `${model} is not a Hugging Face model folder: it has no config.json`,
-        hint: 'Name one, or a .gguf file'
-      })
-    }
-    using source = new HfSource(model, folderTokenizer(model, flags.tokenizer), overrides)
-    return await write(source, output, flags)
-  }
-  using file = await openModelFile(model, 'the model to convert')
-  await write(ggufSource(new GgufFile(file), overrides), output, flags)
+  const to = formatOfOutput(output, flags.to)
+  checkFlags(to, flags)
+  if (to === 'gguf') checkOutput(output, model, flags.force === true, 'Give the output another name')
+  using open = await openSource(model, flags.tokenizer, overridesOf(flags))
+  if (to === 'hf') await writeFolder(open.source, output, flags)
+  else await writeFile(open, output, flags)
 }
 
-/** A name with another format's ending would hide the format. @throws VeritError VERIT_USAGE */
-function checkName(output: string): void {
-  if (/\.gguf$/i.test(output)) return
+/** The format to write: the one that is named, or that the output's name ends in. @throws VeritError VERIT_USAGE */
+function formatOfOutput(output: string, to: Format | undefined): Format {
+  const gguf = /\.gguf$/i.test(output)
+  if (to === 'hf' && gguf)
+    throw new VeritError('VERIT_USAGE', {
+      problem: `--to hf writes a folder, and ${printable(output)} is the name of a GGUF file`,
+      hint: 'Give the output the name of a folder'
+    })
+  if (to === 'hf' || gguf) return to ?? 'gguf'
   const ending = extname(output)
   const asked = ending === '' ? 'a name without an ending' : `a name that ends in ${printable(ending)}`
   const name = ending === '' ? output : output.slice(0, -ending.length)
   throw new VeritError('VERIT_USAGE', {
-    problem: `verit convert writes GGUF, and ${printable(output)} is ${asked}`,
-    hint: `Give the output a name that ends in .gguf, such as ${printable(name)}.gguf`
+    problem: `verit convert writes GGUF unless --to says otherwise, and ${printable(output)} is ${asked}`,
+    hint: `Give the output a name that ends in .gguf, such as ${printable(name)}.gguf, or write a folder with --to hf`
   })
 }
 
-async function write(source: ModelSource, output: string, flags: Flags): Promise<void> {
+/** Options of GGUF that a folder does not have. @throws VeritError VERIT_USAGE */
+function checkFlags(to: Format, flags: Flags): void {
+  if (to !== 'hf') return
+  for (const name of ['ternary', 'head', 'matrices', 'for', 'errors'] as const) {
+    if (flags[name] === undefined) continue
+    throw new VeritError('VERIT_USAGE', { problem: `--${name} is for GGUF files`, hint: `Leave --${name} out` })
+  }
+  if (flags.type !== undefined && !Object.hasOwn(hfTypes, flags.type.toUpperCase()))
+    throw new VeritError('VERIT_USAGE', {
+      problem: `A folder of transformers has no weights of type ${flags.type}`,
+      hint: 'Choose among f32, f16 and bf16, or leave --type out'
+    })
+}
+
+async function writeFile({ source, folder }: OpenSource, output: string, flags: Flags): Promise<void> {
   const { template } = source.conversation
   if (flags.chatTemplate !== undefined && template !== undefined) checkTemplate(template, source.conversation)
   if (flags.ternary !== undefined && !isTernaryModel(source.config)) {
@@ -170,16 +169,7 @@ async function write(source: ModelSource, output: string, flags: Flags): Promise
       hint: 'Use --ternary and --head in place of --type'
     })
   }
-  let progress: Progress | undefined
-  const stop = new AbortController()
-  const interrupt = (): void =>
-    stop.abort(
-      new VeritError('VERIT_INTERRUPTED', {
-        saved: 'nothing was written',
-        resume: 'Run the same command again to start over'
-      })
-    )
-  const result = await interruptible(interrupt, () =>
+  const result = await withProgress((onProgress, signal) =>
     convertModel(source, output, {
       ...defined({
         for: flags.for,
@@ -190,89 +180,49 @@ async function write(source: ModelSource, output: string, flags: Flags): Promise
       }),
       threads: flags.threads || processors().threads,
       overwrite: flags.force === true,
-      onProgress: (done, total) => (progress ??= new Progress({ label: 'convert', total })).update(done),
-      signal: stop.signal
+      onProgress,
+      signal
     })
-  ).finally(() => progress?.clear())
+  )
   process.stdout.write(
     flags.json
       ? `${printableJson({ output, ...result })}\n`
-      : described(output, result, {
-          always: source instanceof HfSource || flags.endToken.length > 0,
+      : fileText(output, result, {
+          always: folder || flags.endToken.length > 0,
           errors: flags.errors === true
         })
   )
 }
 
+async function writeFolder(source: ModelSource, output: string, flags: Flags): Promise<void> {
+  const result = await withProgress((onProgress, signal) =>
+    exportHf(source, output, {
+      ...defined({ type: upper(flags.type) as HfType | undefined }),
+      overwrite: flags.force === true,
+      onProgress,
+      signal
+    })
+  )
+  process.stdout.write(flags.json ? `${printableJson({ output, ...result })}\n` : folderText(output, result, source))
+}
+
+/** Runs a conversion with progress on standard error; an interruption leaves nothing. */
+async function withProgress<T>(
+  work: (onProgress: (done: number, of: number) => void, signal: AbortSignal) => Promise<T>
+): Promise<T> {
+  let progress: Progress | undefined
+  const stop = new AbortController()
+  const interrupt = (): void =>
+    stop.abort(
+      new VeritError('VERIT_INTERRUPTED', {
+        saved: 'nothing was written',
+        resume: 'Run the same command again to start over'
+      })
+    )
+  const onProgress = (done: number, total: number): void =>
+    (progress ??= new Progress({ label: 'convert', total })).update(done)
+  return await interruptible(interrupt, () => work(onProgress, stop.signal)).finally(() => progress?.clear())
+}
+
 const upper = <T extends string>(type: T | undefined): Uppercase<T> | undefined =>
   type?.toUpperCase() as Uppercase<T> | undefined
-
-interface Shown {
-  /** Whether conversation settings are shown for every model. */
-  readonly always: boolean
-  /** Whether the error of every tensor is listed. */
-  readonly errors: boolean
-}
-
-function described(output: string, result: Conversion, { always, errors }: Shown): string {
-  const { bytes, tensors, architecture, losses, reports, conversation, latent, notes } = result
-  // A model that is not for conversations has nothing to report here.
-  const chats = always || conversation.template !== undefined || conversation.warnings.length > 0
-  const exact = latent ? 'No precision was lost in what the model computes.' : 'No precision was lost.'
-  return [
-    `${printable(output)}: ${architecture}, ${tensors} tensors, ${formatBytes(bytes)}\n`,
-    errors ? errorTable(reports) : '',
-    losses.length === 0 ? `${exact}\n` : `Precision lost:\n${losses.map(lossLine).join('')}`,
-    ...notes.map(note => `Note: ${note}.\n`),
-    chats ? conversationLines(conversation) : ''
-  ].join('')
-}
-
-/** One row per tensor: its formats and its relative error. */
-function errorTable(reports: readonly TensorReport[]): string {
-  const rows = reports.map(({ name, from, to, relative }) => [
-    name,
-    from === to ? to : `${from} to ${to}`,
-    relative === 0 ? 'exact' : `${(100 * relative).toPrecision(3)} %`
-  ])
-  return `${columns([['tensor', 'format', 'root mean square error'], ...rows])}\n`
-}
-
-function lossLine({ tensors, from, to, relative }: PrecisionLoss): string {
-  const measure = to === 'F16' && tensors.startsWith('scales') ? 'at most' : 'root mean square'
-  return `  ${tensors}: ${from} to ${to}, ${(100 * relative).toPrecision(2)} % ${measure}\n`
-}
-
-/**
- * The tokenizer of a folder.
- * @throws VeritError VERIT_FILE_NOT_FOUND, VERIT_TOKENIZER_FILE, VERIT_USAGE for another kind of file
- */
-function folderTokenizer(folder: string, named: string | undefined): FolderTokenizer {
-  const path = named ?? join(folder, 'tokenizer.json')
-  if (named === undefined && !existsSync(path)) {
-    throw new VeritError('VERIT_USAGE', {
-      problem: `${folder} has no tokenizer.json`,
-      hint: 'Name one, or a .gguf file with the same tokenizer, with --tokenizer'
-    })
-  }
-  using source = openRegular(path, 'the tokenizer')
-  const format = formatOf(source)
-  checkTokenizerKind(source, format)
-  if (format === 'gguf') {
-    const { metadata } = new GgufFile(source)
-    const tokenizer = readTokenizer(path, metadata)
-    return {
-      entries: [...metadata.entries].filter(([key]) => key.startsWith('tokenizer.') || key === PRETOKENIZER),
-      tokenizer,
-      claims: ggufClaims(metadata, tokenizer)
-    }
-  }
-  if (format === 'tokenizer.json') {
-    const tokenizer = loadTokenizer(path)
-    return { entries: tokenizerEntries(tokenizer), tokenizer }
-  }
-  throw new VeritError('VERIT_USAGE', {
-    problem: `${path} is a ${format}`,
-    hint: 'Give a tokenizer.json or a .gguf file'
-  })
-}

@@ -12,6 +12,7 @@ import type { GgufValue } from '../formats/gguf-value.ts'
 import { SafetensorsFile } from '../formats/safetensors.ts'
 import { safetensorsDtypes } from '../formats/safetensors-header.ts'
 import { VeritError } from '../lib/errors.ts'
+import { shortestFloat } from '../lib/float.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { Progress, formatBytes } from '../lib/progress.ts'
 import type { ByteSource } from '../lib/regular-file.ts'
@@ -196,16 +197,9 @@ function entryOf(v: GgufValue, full: boolean): { type: string; value: unknown; l
   return { type: `${v.of}[]`, value: elements, length: v.value.length }
 }
 
-/** A binary32 by the fewest digits that round to it: 0.00001, not 0.000009999999747378752. */
-function shortest(value: number): string {
-  for (let digits = 1; digits < 9; digits++)
-    if (Math.fround(Number(value.toPrecision(digits))) === value) return String(Number(value.toPrecision(digits)))
-  return String(value)
-}
-
 function elementText(v: unknown, type: string): string {
   if (type.startsWith('string')) return `"${printable(v as string, 100)}"`
-  return type.startsWith('f32') && typeof v === 'number' ? shortest(v) : String(v)
+  return type.startsWith('f32') && typeof v === 'number' ? String(shortestFloat(v)) : String(v)
 }
 
 function valueText(entry: Report['metadata'][number]): string {

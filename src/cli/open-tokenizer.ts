@@ -6,7 +6,7 @@ import { VeritError } from '../lib/errors.ts'
 import { openRegular } from '../lib/regular-file.ts'
 import { RUN_MODEL, isFolder } from '../lib/run-files.ts'
 import { readTokenizer } from '../model/gguf-tokenizer.ts'
-import { loadTokenizer } from '../tokenizer/load-tokenizer.ts'
+import { loadTextTokenizer } from '../tokenizer/load-tokenizer.ts'
 import { readSentencePieceModel } from '../tokenizer/sentencepiece-model.ts'
 import { SentencePieceTokenizer } from '../tokenizer/sentencepiece.ts'
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
@@ -25,7 +25,7 @@ export function openTokenizer(given: string): TextTokenizer {
   if (first.toString('latin1') === 'GGUF') return readTokenizer(path, new GgufFile(source).metadata)
   const pieces = formatOf(source) === 'SentencePiece model'
   checkTokenizerKind(source, pieces ? 'SentencePiece model' : 'tokenizer.json')
-  return pieces ? new SentencePieceTokenizer(readSentencePieceModel(source).parts, path) : loadTokenizer(path)
+  return pieces ? new SentencePieceTokenizer(readSentencePieceModel(source).parts, path) : loadTextTokenizer(path)
 }
 
 function fileOf(path: string): string {

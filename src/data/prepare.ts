@@ -19,11 +19,11 @@ import { Corpus } from './corpus.ts'
 import type { DataFormat } from './document-splitter.ts'
 import { DEFAULT_EXTENSIONS, listInputs } from './inputs.ts'
 import type { PassedOver } from './inputs.ts'
-import { MANIFEST_FORMAT, MANIFEST_VERSION, manifestText } from './manifest.ts'
+import { MANIFEST_FORMAT, MANIFEST_VERSION, isDataset, manifestText } from './manifest.ts'
 import type { Manifest } from './manifest.ts'
 import { NameCounter } from './name-counter.ts'
 import { textNotices } from './notices.ts'
-import { OutFolder } from './out-folder.ts'
+import { OutFolder } from '../lib/out-folder.ts'
 import { Router } from './router.ts'
 import { checkSeparator } from './separator.ts'
 import type { Separator } from './separator.ts'
@@ -117,7 +117,12 @@ export async function prepare(inputs: readonly string[], options: PrepareOptions
   const admitted = await admitInputs(listInputs(inputs, extensions), rules)
   admitted.notices.forEach(onNotice)
   const corpus = new Corpus(admitted.files, { format, separator, collapseWhitespace, replaceInvalid, signal, stream })
-  const folder = new OutFolder(options.out, options.force ?? false)
+  const folder = new OutFolder(options.out, {
+    force: options.force ?? false,
+    isOwn: isDataset,
+    kind: 'a dataset made by verit prepare',
+    hint: 'Choose another --out'
+  })
   try {
     const names = new NameCounter(given?.specials.keys() ?? options.training?.specials ?? [END_OF_TEXT])
     const documents = await survey(corpus, { ...settings, names })

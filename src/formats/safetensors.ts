@@ -6,6 +6,7 @@ import { RegularFile, bytesSource, openRegular } from '../lib/regular-file.ts'
 import type { ByteSource } from '../lib/regular-file.ts'
 import { parseSafetensorsHeader, safetensorsBytes, safetensorsDtypes } from './safetensors-header.ts'
 import type { SafetensorsDtype, SafetensorsEntry, SafetensorsHeader } from './safetensors-header.ts'
+import type { TensorFile } from './tensor-file.ts'
 
 export interface SafetensorsTensor {
   dtype: SafetensorsDtype
@@ -23,7 +24,7 @@ export interface SafetensorsInput {
 }
 
 /** An open file: the checked header in memory, tensors read on demand. */
-export class SafetensorsFile implements SafetensorsHeader, Disposable {
+export class SafetensorsFile implements SafetensorsHeader, TensorFile {
   readonly name: string
   readonly size: number
   readonly metadata: Readonly<Record<string, string>>
@@ -46,13 +47,7 @@ export class SafetensorsFile implements SafetensorsHeader, Disposable {
 
   /** The bytes of one tensor; an error if there is none of that name, or if the file has changed. */
   read(name: string): Uint8Array<ArrayBuffer> {
-    const entry = this.tensors.get(name)
-    if (entry === undefined)
-      throw new VeritError('VERIT_SAFETENSORS', {
-        file: this.name,
-        offset: 8,
-        problem: `there is no tensor ${printable(name)}`
-      })
+    const entry = this.#entry(name)
     if (this.#source instanceof RegularFile) this.#source.checkUnchanged()
     let bytes: Uint8Array<ArrayBuffer>
     try {
@@ -63,6 +58,24 @@ export class SafetensorsFile implements SafetensorsHeader, Disposable {
     }
     this.#source.read(entry.offset, bytes)
     return bytes
+  }
+
+  /** Bytes of a tensor from `from` on, as many as `target` has room for. */
+  readPart(name: string, from: number, target: Uint8Array): void {
+    const { offset, byteLength } = this.#entry(name)
+    invariant(from >= 0 && from + target.length <= byteLength, `bytes ${from} of tensor ${name} are inside it`)
+    if (this.#source instanceof RegularFile) this.#source.checkUnchanged()
+    this.#source.read(offset + from, target)
+  }
+
+  #entry(name: string): SafetensorsEntry {
+    const entry = this.tensors.get(name)
+    if (entry !== undefined) return entry
+    throw new VeritError('VERIT_SAFETENSORS', {
+      file: this.name,
+      offset: 8,
+      problem: `there is no tensor ${printable(name)}`
+    })
   }
 
   close(): void {
@@ -111,9 +124,7 @@ export function writeSafetensors(
   tensors: ReadonlyMap<string, SafetensorsInput>,
   metadata: Readonly<Record<string, string>> = {}
 ): number {
-  const names = [...tensors.keys()].sort(
-    (a, b) => safetensorsDtypes[tensors.get(b)!.dtype] - safetensorsDtypes[tensors.get(a)!.dtype] || (a < b ? -1 : 1)
-  )
+  const names = inFileOrder(tensors)
   const { header, lengths } = encodeHeader(path, names, tensors, metadata)
   using file = new AtomicFile(path)
   file.write(header)
@@ -130,10 +141,43 @@ export function writeSafetensors(
   return file.position
 }
 
+export interface SafetensorsStream {
+  dtype: SafetensorsDtype
+  shape: readonly number[]
+  /** The bytes, in pieces of any size. */
+  pieces(): AsyncIterable<Uint8Array>
+}
+
+/** The same for tensors whose bytes take long to make. If making one throws, no file is left. */
+export async function writeSafetensorsSlowly(
+  path: string,
+  tensors: ReadonlyMap<string, SafetensorsStream>,
+  metadata: Readonly<Record<string, string>> = {}
+): Promise<number> {
+  const names = inFileOrder(tensors)
+  const { header, lengths } = encodeHeader(path, names, tensors, metadata)
+  using file = new AtomicFile(path)
+  file.write(header)
+  for (const [i, name] of names.entries()) {
+    const begin = file.position
+    for await (const piece of tensors.get(name)!.pieces()) file.write(piece)
+    const written = file.position - begin
+    invariant(written === lengths[i], `tensor ${name} has ${written} bytes; its dtype and shape need ${lengths[i]}`)
+  }
+  file.commit()
+  return file.position
+}
+
+/** By width of an element, the widest first, so that each is aligned, then by name. */
+const inFileOrder = (tensors: ReadonlyMap<string, { dtype: SafetensorsDtype }>): string[] =>
+  [...tensors.keys()].sort(
+    (a, b) => safetensorsDtypes[tensors.get(b)!.dtype] - safetensorsDtypes[tensors.get(a)!.dtype] || (a < b ? -1 : 1)
+  )
+
 function encodeHeader(
   path: string,
   names: readonly string[],
-  tensors: ReadonlyMap<string, SafetensorsInput>,
+  tensors: ReadonlyMap<string, { dtype: SafetensorsDtype; shape: readonly number[] }>,
   metadata: Readonly<Record<string, string>>
 ): { header: Uint8Array; lengths: number[] } {
   const members: string[] = []

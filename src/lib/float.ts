@@ -57,3 +57,13 @@ export function max32(a: number, b: number): number {
 export function roundUp(n: number, step: number): number {
   return Math.ceil(n / step) * step
 }
+
+/** The number of the fewest decimal digits that rounds to the same f32 number: 0.00001, not 0.000009999999747378752. */
+export function shortestFloat(value: number): number {
+  const rounded = fround(value)
+  for (let digits = 1; digits < 9; digits++) {
+    const short = Number(rounded.toPrecision(digits))
+    if (fround(short) === rounded) return short
+  }
+  return rounded
+}

@@ -6,7 +6,7 @@ import { unnamedPretokenizer } from '../arch/registry.ts'
 import type { GgufMetadata } from '../formats/gguf-metadata.ts'
 import { gguf } from '../formats/gguf-value.ts'
 import type { GgufValue } from '../formats/gguf-value.ts'
-import { VeritError } from '../lib/errors.ts'
+import { VeritError, invariant } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'
 import { byteOf } from '../tokenizer/bytes.ts'
 import { CONTROL, NORMAL, UNUSED, USER_DEFINED } from '../tokenizer/parts.ts'
@@ -17,6 +17,35 @@ import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import { Tokenizer } from '../tokenizer/tokenizer.ts'
 import { isEndText } from './end-tokens.ts'
 import { OTHER_ENDS, replaceEntries } from './gguf-conversation.ts'
+
+/** Metadata of a tokenizer of any kind. */
+export function textTokenizerEntries(tokenizer: TextTokenizer): [string, GgufValue][] {
+  if (tokenizer instanceof Tokenizer) return tokenizerEntries(tokenizer)
+  invariant(tokenizer instanceof SentencePieceTokenizer, 'a tokenizer is of one of two kinds')
+  return sentencePieceEntries(tokenizer)
+}
+
+function sentencePieceEntries(tokenizer: SentencePieceTokenizer): [string, GgufValue][] {
+  const { pieces, scores, types, merges, addDummyPrefix, unknown, removeExtraWhitespaces } = tokenizer.toParts()
+  invariant(merges === undefined, 'a tokenizer with ranked merges comes from GGUF alone')
+  const id = (role: string, value: number | undefined): [string, GgufValue][] =>
+    value === undefined ? [] : [[`tokenizer.ggml.${role}_token_id`, gguf.u32(value)]]
+  return [
+    ['tokenizer.ggml.model', gguf.string('llama')],
+    ['tokenizer.ggml.pre', gguf.string('default')],
+    ['tokenizer.ggml.tokens', gguf.strings([...pieces])],
+    ['tokenizer.ggml.scores', gguf.f32s(Array.from(scores))],
+    ['tokenizer.ggml.token_type', gguf.i32s(Array.from(types))],
+    ...id('bos', tokenizer.beginOfText),
+    ...id('eos', tokenizer.endOfText),
+    ...id('unknown', unknown),
+    ['tokenizer.ggml.add_bos_token', gguf.bool(tokenizer.addsBegin)],
+    ['tokenizer.ggml.add_space_prefix', gguf.bool(addDummyPrefix)],
+    ...(removeExtraWhitespaces
+      ? [['tokenizer.ggml.remove_extra_whitespaces', gguf.bool(true)] satisfies [string, GgufValue]]
+      : [])
+  ]
+}
 
 export function tokenizerEntries(tokenizer: Tokenizer): [string, GgufValue][] {
   const { tokens, tokenTypes, merges, endOfText, pretokenizer } = tokenizer.toParts()

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import type { HfPart } from '../arch/architecture.ts'
 import { byteTokenizer } from '../bench/random-model.ts'
 import { openGguf } from '../formats/gguf-reader.ts'
 import { writeSafetensors } from '../formats/safetensors.ts'
@@ -87,7 +88,40 @@ const models: Record<string, object> = {
     logits_scaling: 4,
     ...rope(10_000)
   },
-  olmo2: { tie_word_embeddings: false, ...rope(500_000) }
+  olmo2: { tie_word_embeddings: false, ...rope(500_000) },
+  gpt2: {
+    n_layer: 3,
+    n_embd: 64,
+    n_head: 4,
+    n_positions: 256,
+    n_inner: null,
+    layer_norm_epsilon: 1e-5,
+    activation_function: 'gelu_new',
+    hidden_act: undefined
+  },
+  starcoder2: {
+    norm_epsilon: 1e-5,
+    use_bias: true,
+    sliding_window: null,
+    hidden_act: 'gelu_pytorch_tanh',
+    ...rope(1e4)
+  },
+  stablelm: {
+    layer_norm_eps: 1e-5,
+    use_qkv_bias: true,
+    tie_word_embeddings: false,
+    partial_rotary_factor: 0.25,
+    ...rope(10_000)
+  },
+  lfm2: {
+    norm_eps: 1e-5,
+    num_hidden_layers: 4,
+    conv_L_cache: 3,
+    conv_bias: false,
+    block_auto_adjust_ff_dim: false,
+    layer_types: ['conv', 'full_attention', 'conv', 'full_attention'],
+    ...rope(1_000_000)
+  }
 }
 
 /** A folder with the weights of a fixture, as transformers names and orders them. */
@@ -100,10 +134,13 @@ function folderOf(name: string, change: object = {}): string {
     const values = readFloats(file, ggufName(config, p.name))
     const order = fileRows(config, p.name)
     const ours = order === undefined ? values : pickRows(values, order, p.shape[1] ?? 1)
-    tensors.set(hf!.tensorNames(p.name)[0]!, {
+    const [[part]] = hf!.layouts(p) as [[HfPart]]
+    const data = ours.map(v => v - hf!.addend(p.name))
+    const [rows = 1, columns = 1] = p.shape
+    tensors.set(part.name, {
       dtype: 'F32',
-      shape: p.shape,
-      data: ours.map(v => v - hf!.addend(p.name))
+      shape: part.shape,
+      data: part.transposed === true ? data.map((_, i) => data[(i % rows) * columns + Math.floor(i / rows)]!) : data
     })
   }
   const path = join(folder, `${name}-${Math.random()}`)
@@ -136,6 +173,26 @@ for (const name of Object.keys(models)) {
         a.length === b.length && a.every((v, i) => Math.abs(v - b[i]!) <= 1e-6 * Math.max(1, Math.abs(b[i]!))),
         tensor
       )
+    }
+  })
+}
+
+for (const name of Object.keys(models)) {
+  test(`config.json of a ${name} model that is written gives the same model when it is read`, () => {
+    using file = openGguf(join(fixtures, `${name}.gguf`))
+    const config = readConfig(file)
+    const { hf } = architecture(config)
+    const names = new Set(parametersOf(config).flatMap(p => hf!.layouts(p)[0]!.map(part => part.name)))
+    const json = JSON.parse(JSON.stringify(hf!.write(config))) as Record<string, unknown>
+    const again = hf!.read(json, tensor => names.has(tensor)) as unknown as Record<string, unknown>
+    // Numbers are written with the fewest digits, and divisors as the options that give them.
+    const near = (a: unknown, b: unknown): boolean => Math.abs(Number(a) - Number(b)) <= 1e-5 * Math.abs(Number(b))
+    for (const [field, value] of Object.entries(config)) {
+      const read = again[field]
+      if (field === 'ropeOriginalContext') continue // means nothing without a scaling
+      if (typeof value === 'number') assert.ok(near(read ?? 0, value), `${field}: ${String(read)} for ${value}`)
+      else if (field === 'ropeDivisors') assert.ok((value as number[]).every((v, i) => near((read as number[])[i], v)))
+      else assert.deepEqual(read, value, field)
     }
   })
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -252,12 +252,15 @@ test('a configuration that means another model, and tensors that do not fit it, 
       text
     )
   }
-  const twice = make()
-  writeSafetensors(
-    join(twice, 'model-00001-of-00002.safetensors'),
-    new Map([['model.norm.weight', f32([16], () => 1)]])
-  )
-  assert.throws(() => new HfSource(twice, entries), /model\.norm\.weight stands in two of its files/)
+  const norm = new Map([['model.norm.weight', f32([16], () => 1)]])
+  const both = make()
+  writeSafetensors(join(both, 'model-00001-of-00002.safetensors'), norm)
+  assert.throws(() => new HfSource(both, entries), /both model\.safetensors and parts of a model/)
+  const parts = make()
+  renameSync(join(parts, 'model.safetensors'), join(parts, 'model-00001-of-00002.safetensors'))
+  assert.throws(() => new HfSource(parts, entries), /its part model-00002-of-00002\.safetensors is missing/)
+  writeSafetensors(join(parts, 'model-00002-of-00002.safetensors'), norm)
+  assert.throws(() => new HfSource(parts, entries), /two of its files have a tensor model\.norm\.weight/)
   assert.throws(
     () => new HfSource(join(folder, 'none'), entries),
     (e: unknown) => VeritError.is(e, 'VERIT_FILE_NOT_FOUND')

@@ -8,6 +8,7 @@ import { ggufTypes } from '../formats/gguf-types.ts'
 import type { GgufTypeName } from '../formats/gguf-types.ts'
 import type { GgufValue } from '../formats/gguf-value.ts'
 import { printable } from '../lib/printable.ts'
+import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import { isWeightType, weightType } from '../weights/registry.ts'
 import { decodeWeights } from '../weights/tensor.ts'
 import type { ModelConfig } from './config.ts'
@@ -29,6 +30,7 @@ export interface ModelSource {
   /** Metadata to write besides `configEntries`: names, licence, tokenizer, and resolved conversation settings. */
   readonly entries: readonly (readonly [string, GgufValue])[]
   readonly conversation: Conversation
+  readonly tokenizer: TextTokenizer
   /** Whether ternary matrices come from latent floating-point weights, which the written file loses. */
   readonly latent: boolean
   /** Differences of the written file from the source, one sentence each. */
@@ -75,6 +77,7 @@ export function ggufSource(file: GgufFile, overrides: ConversationOverrides = {}
     config,
     rows,
     conversation,
+    tokenizer,
     latent: false,
     notes: leftOut(metadata, architecture, config),
     entries: replaceEntries(

@@ -136,6 +136,21 @@ interface Faults {
 }
 
 /**
+ * The content of a tokenizer.json, within limits and without names that appear twice.
+ * @throws VeritError VERIT_TOKENIZER_FILE
+ */
+export function parseTokenizerJson(text: string, source: string, found?: ProblemList): JsonObject {
+  const refuse = (problem: string): never => {
+    throw new VeritError('VERIT_TOKENIZER_FILE', { source, problem })
+  }
+  if (text.length > MAX_JSON) refuse(`it has ${text.length} characters, more than the limit of ${MAX_JSON}`)
+  walk(text, refuse, found)
+  if (found?.none === false) return {}
+  const root: unknown = JSON.parse(text)
+  return isObject(root) ? root : refuse('it is not a JSON object')
+}
+
+/**
  * Reads tokenizer.json into parts, which `checkParts` must then check.
  * @param source name of the file in errors
  * @param found collects problems, as far as the rest can still be judged; default: the first one is thrown. The result
@@ -147,12 +162,9 @@ export function partsFromJson(text: string, source: string, found?: ProblemList)
     throw new VeritError('VERIT_TOKENIZER_FILE', { source, problem })
   }
   const faults: Faults = { refuse, flag: problem => (found === undefined ? refuse(problem) : found.add(problem)) }
-  if (text.length > MAX_JSON) refuse(`it has ${text.length} characters, more than the limit of ${MAX_JSON}`)
-  walk(text, refuse, found)
+  const root = parseTokenizerJson(text, source, found)
   // other programs could read something else
   if (found?.none === false) return { tokens: [], tokenTypes: [], merges: [], pretokenizer: '' }
-  const root: unknown = JSON.parse(text)
-  if (!isObject(root)) return refuse('it is not a JSON object')
   const model = root['model']
   if (!isObject(model) || model['type'] !== 'BPE' || !isObject(model['vocab']) || !Array.isArray(model['merges'])) {
     return refuse('its model is not a BPE with a vocabulary and merges')

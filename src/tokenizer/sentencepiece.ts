@@ -104,6 +104,11 @@ export class SentencePieceTokenizer implements TextTokenizer {
       .digest('hex')}`
   }
 
+  /** The parts that it was made of. */
+  toParts(): SentencePieceParts {
+    return this.#parts
+  }
+
   get vocabSize(): number {
     return this.#parts.pieces.length
   }

@@ -1,11 +1,21 @@
 /** A folder that appears whole or not at all: filled under a temporary name beside it, then renamed. */
 import { randomBytes } from 'node:crypto'
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { VeritError } from '../lib/errors.ts'
-import { fileError } from '../lib/file-error.ts'
-import { makeFolder } from '../lib/make-folder.ts'
-import { MANIFEST_FORMAT } from './manifest.ts'
+import { VeritError } from './errors.ts'
+import { fileError } from './file-error.ts'
+import { makeFolder } from './make-folder.ts'
+
+export interface Replacing {
+  /** Whether a folder with content may be replaced. */
+  readonly force: boolean
+  /** Whether the folder is one that the command makes: replacing means deleting, so others are refused. */
+  readonly isOwn: (folder: string) => boolean
+  /** What such a folder is called, such as "a dataset made by verit prepare". */
+  readonly kind: string
+  /** How to name another folder. */
+  readonly hint: string
+}
 
 export class OutFolder {
   /** Where files are to be written. */
@@ -14,12 +24,13 @@ export class OutFolder {
   #replaces: boolean
 
   /**
-   * Creates the temporary folder. Anything at `path` is refused; with `force` a dataset there is replaced, and anything
-   * else is still refused, because replacing means deleting.
+   * Creates the temporary folder. Anything at `path` is refused, unless it is an empty folder, or one of the command's
+   * own and `force` is set.
+   * @throws VeritError VERIT_FILE_EXISTS, VERIT_USAGE, VERIT_FILE_IO
    */
-  constructor(path: string, force: boolean) {
+  constructor(path: string, replacing: Replacing) {
     this.#path = resolve(path)
-    this.#replaces = occupied(this.#path, path, force)
+    this.#replaces = occupied(this.#path, path, replacing)
     this.temporary = join(dirname(this.#path), `.verit-${process.pid}-${randomBytes(8).toString('hex')}.tmp`)
     try {
       makeFolder(dirname(this.#path))
@@ -49,21 +60,10 @@ export class OutFolder {
 }
 
 /** Whether something is there that must be moved away. */
-function occupied(path: string, shown: string, force: boolean): boolean {
+function occupied(path: string, shown: string, { force, isOwn, kind, hint }: Replacing): boolean {
   const entry = lstatSync(path, { throwIfNoEntry: false })
   if (entry === undefined || (entry.isDirectory() && readdirSync(path).length === 0)) return false
   if (!force) throw new VeritError('VERIT_FILE_EXISTS', { path: shown })
-  let format: unknown
-  try {
-    format = (JSON.parse(readFileSync(join(path, 'manifest.json'), 'utf8')) as { format?: unknown } | null)?.format
-  } catch {
-    /* not a dataset: refused below */
-  }
-  if (!entry.isDirectory() || format !== MANIFEST_FORMAT) {
-    throw new VeritError('VERIT_USAGE', {
-      problem: `${shown} is not a dataset made by verit prepare, so it is not replaced`,
-      hint: 'Choose another --out'
-    })
-  }
-  return true
+  if (entry.isDirectory() && isOwn(path)) return true
+  throw new VeritError('VERIT_USAGE', { problem: `${shown} is not ${kind}, so it is not replaced`, hint })
 }
