@@ -1,6 +1,7 @@
 /** Opens the model to convert: a GGUF file, a checkpoint, or a Hugging Face folder with its tokenizer. */
 import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { isFirstPart, openParts } from '../formats/gguf-parts.ts'
 import { GgufFile } from '../formats/gguf-reader.ts'
 import { VeritError } from '../lib/errors.ts'
 import { openRegular } from '../lib/regular-file.ts'
@@ -44,9 +45,19 @@ export async function openSource(
     const source = openFolder(model, tokenizer, overrides)
     return { source, folder, [Symbol.dispose]: () => source[Symbol.dispose]() }
   }
+  const file = isFirstPart(model) ? openParts(model) : await openFile(model)
+  try {
+    return { source: ggufSource(file, overrides), folder, [Symbol.dispose]: () => file.close() }
+  } catch (e) {
+    file.close()
+    throw e
+  }
+}
+
+async function openFile(model: string): Promise<GgufFile> {
   const file = await openModelFile(model, 'the model to convert')
   try {
-    return { source: ggufSource(new GgufFile(file), overrides), folder, [Symbol.dispose]: () => file.close() }
+    return new GgufFile(file)
   } catch (e) {
     file.close()
     throw e

@@ -41,9 +41,10 @@ const PREAMBLE = 24
  * Checks everything about a header, and that the tensors fill the file, without making anything of it: a window of the
  * file and some typed arrays are all the memory it takes.
  * @param found collects every fault after which the bytes can still be followed; default: the first one is thrown
+ * @param part whether it may be one part of a model in several files
  * @throws VeritError VERIT_GGUF, VERIT_FILE_IO
  */
-export function checkGguf(source: ByteSource, found?: ProblemList): GgufOutline {
+export function checkGguf(source: ByteSource, found?: ProblemList, part = false): GgufOutline {
   invariant(endianness() === 'LE', 'Verit runs on little-endian machines only')
   if (source.size > ggufLimits.fileBytes) {
     throw new VeritError('VERIT_GGUF', {
@@ -68,16 +69,20 @@ export function checkGguf(source: ByteSource, found?: ProblemList): GgufOutline 
   const container = readEntries(c, source.name, entryCount, 'container')
   const entriesEnd = c.at
   const alignment = c.attempt(() => alignmentOf(container), 32)
-  c.attempt(() => refuseSplit(container, tensorCount), undefined)
+  if (!part) c.attempt(() => refuseSplit(container, tensorCount), undefined)
   const list = new TensorList(c, tensorCount)
   const dataOffset = align(c.at, alignment)
   list.place(c, dataOffset, alignment, source.size)
   return { version, alignment, dataOffset, entryCount, entriesEnd, list }
 }
 
-/** Checks a file, then reads its header. @throws VeritError VERIT_GGUF, VERIT_FILE_IO */
-export function parseGgufHeader(source: ByteSource): GgufHeader {
-  const { version, alignment, dataOffset, entryCount, entriesEnd, list } = checkGguf(source)
+/**
+ * Checks a file, then reads its header.
+ * @param part whether it may be one part of a model in several files
+ * @throws VeritError VERIT_GGUF, VERIT_FILE_IO
+ */
+export function parseGgufHeader(source: ByteSource, part = false): GgufHeader {
+  const { version, alignment, dataOffset, entryCount, entriesEnd, list } = checkGguf(source, undefined, part)
   const c = new GgufCursor(source)
   c.skip(PREAMBLE)
   // the bytes may have changed: they are checked again, and the tensors must still be at the same positions
@@ -104,14 +109,14 @@ function refuseSplit(metadata: GgufMetadata, tensors: number): void {
   if (metadata.uint('split.count', 1) > 1)
     metadata.refuse(
       'split.count',
-      'says that this is one part of several; join the parts into one file first (llama-gguf-split --merge ' +
-        'FIRST-PART.gguf WHOLE.gguf)'
+      'says that this is one part of several; join the parts into one file first (verit convert FIRST-PART.gguf ' +
+        'WHOLE.gguf)'
     )
   if (metadata.uint('split.no', 0) > 0)
     metadata.refuse(
       'split.no',
-      'says that this is a later part of a model; join its parts into one file first (llama-gguf-split --merge ' +
-        'FIRST-PART.gguf WHOLE.gguf)'
+      'says that this is a later part of a model; join its parts into one file first (verit convert FIRST-PART.gguf ' +
+        'WHOLE.gguf)'
     )
   if (metadata.uint('split.tensors.count', tensors) !== tensors)
     metadata.refuse('split.tensors.count', `does not match the ${tensors} tensors listed`)

@@ -20,20 +20,44 @@ export class GgufFile implements GgufHeader, Disposable {
   /** In the order of the file's list. */
   readonly tensors: readonly GgufTensor[]
   readonly dataOffset: number
-  #source: ByteSource
-  #byName: ReadonlyMap<string, GgufTensor>
+  readonly #source: ByteSource
+  readonly #byName: ReadonlyMap<string, GgufTensor>
+  /** The parts that follow the first one, by the tensors in them. */
+  readonly #others = new Map<string, GgufFile>()
+  readonly #parts: readonly GgufFile[]
 
-  constructor(source: ByteSource) {
-    const header = parseGgufHeader(source)
+  /** @param parts of a model in several files, all but the first in order, opened with `openPart` */
+  constructor(source: ByteSource, parts: readonly GgufFile[] = [], part = parts.length > 0) {
+    const header = parseGgufHeader(source, part)
     this.name = source.name
     this.size = source.size
     this.version = header.version
     this.alignment = header.alignment
     this.metadata = header.metadata
-    this.tensors = header.tensors
+    this.tensors = [...header.tensors, ...parts.flatMap(one => one.tensors)]
     this.dataOffset = header.dataOffset
     this.#source = source
-    this.#byName = new Map(header.tensors.map(t => [t.name, t]))
+    this.#parts = parts
+    for (const one of parts) for (const { name } of one.tensors) this.#others.set(name, one)
+    this.#byName = new Map(this.tensors.map(t => [t.name, t]))
+    if (parts.length > 0) this.#checkParts(parts)
+  }
+
+  /** Parts are numbered in order, have the same count, and no tensor twice. */
+  #checkParts(parts: readonly GgufFile[]): void {
+    for (const [i, { metadata }] of [this as GgufFile, ...parts].entries()) {
+      const count = metadata.uint('split.count', 1)
+      if (count !== parts.length + 1)
+        metadata.refuse('split.count', `is ${count}, and there are ${parts.length + 1} parts`)
+      const number = metadata.uint('split.no', 0)
+      if (number !== i) metadata.refuse('split.no', `is ${number} in part ${i + 1}`)
+    }
+    const all = this.metadata.uint('split.tensors.count', this.tensors.length)
+    if (all !== this.tensors.length || this.#byName.size !== this.tensors.length)
+      this.metadata.refuse(
+        'split.tensors.count',
+        `is ${all}, and the parts have ${this.tensors.length} tensors of ${this.#byName.size} names`
+      )
   }
 
   /**
@@ -74,6 +98,8 @@ export class GgufFile implements GgufHeader, Disposable {
 
   /** Fills `target` with the bytes of a tensor from its byte `from` on. These bytes must exist. */
   readTensorPart(name: string, from: number, target: Uint8Array): void {
+    const other = this.#others.get(name)
+    if (other !== undefined) return other.readTensorPart(name, from, target)
     const { offset, byteLength } = this.tensor(name)
     invariant(from >= 0 && from + target.length <= byteLength, `a part of tensor ${name} lies in it`)
     if (this.#source instanceof RegularFile) this.#source.checkUnchanged()
@@ -83,6 +109,7 @@ export class GgufFile implements GgufHeader, Disposable {
   /** Closes the file, if it was opened by path. */
   close(): void {
     if (this.#source instanceof RegularFile) this.#source.close()
+    for (const part of this.#parts) part.close()
   }
 
   /** Same as `close`. */
