@@ -2,6 +2,7 @@
  * What is fuzzed: each target makes an input from a number alone, and runs it. A run ends in order, in one VeritError,
  * or it is a finding.
  */
+import { readFileSync } from 'node:fs'
 import { ChatFormat } from '../src/engine/chat-format.ts'
 import { ChatTemplate } from '../src/engine/chat-template.ts'
 import { byteTokenizer, writeRandomModel } from '../src/bench/random-model.ts'
@@ -10,6 +11,7 @@ import { GgufFile } from '../src/formats/gguf-reader.ts'
 import { gguf } from '../src/formats/gguf-value.ts'
 import { writeGguf } from '../src/formats/gguf-writer.ts'
 import { parseSafetensors, writeSafetensors } from '../src/formats/safetensors.ts'
+import { TorchFile } from '../src/formats/torch-file.ts'
 import { decodeTernary, encodeTernary } from '../src/weights/ternary-tensor.ts'
 import type { TernaryTypeName } from '../src/weights/registry.ts'
 import { VeritError } from '../src/lib/errors.ts'
@@ -26,6 +28,14 @@ import { sentencePieceTarget } from './fuzz-sentencepiece.ts'
 import { binary, choices, textual, written } from './fuzz-target.ts'
 import type { Target } from './fuzz-target.ts'
 
+/** Types of the pieces below: unknown, control, bytes, normal, user-defined. */
+function pieceType(id: number): number {
+  if (id === 0) return 2
+  if (id <= 2) return 3
+  if (id <= 258) return 6
+  return id <= 260 ? 1 : 4
+}
+
 /** A model of 262 tokens with SentencePiece's kind of tokenizer. */
 function withSentencePieces(model: Buffer): Promise<Buffer> {
   const file = new GgufFile(bytesSource(model, 'seed'))
@@ -36,10 +46,7 @@ function withSentencePieces(model: Buffer): Promise<Buffer> {
     ['tokenizer.ggml.model', gguf.string('llama')],
     ['tokenizer.ggml.tokens', gguf.strings(tokens)],
     ['tokenizer.ggml.scores', gguf.f32s(tokens.map((_, id) => -id))],
-    [
-      'tokenizer.ggml.token_type',
-      gguf.i32s(tokens.map((_, id) => [2, 3, 6, 1, 4][[0, 2, 258, 260].filter(last => id > last).length]!))
-    ],
+    ['tokenizer.ggml.token_type', gguf.i32s(tokens.map((_, id) => pieceType(id)))],
     ['tokenizer.ggml.bos_token_id', gguf.u32(1)],
     ['tokenizer.ggml.eos_token_id', gguf.u32(2)],
     ['tokenizer.ggml.add_space_prefix', gguf.bool(true)]
@@ -405,9 +412,19 @@ function framesTarget(): Target {
   )
 }
 
+function torchTarget(): Target {
+  const bytes = readFileSync(new URL('../test/fixtures/torch/nanogpt.pt', import.meta.url))
+  const run = (input: Buffer): void => {
+    const file = new TorchFile(bytesSource(input, 'fuzz.pt'))
+    for (const name of file.tensors.keys()) file.read(name)
+  }
+  return binary([{ bytes, focus: bytes.length }], run)
+}
+
 export const targets: Readonly<Record<string, () => Target | Promise<Target>>> = {
   gguf: ggufTarget,
   safetensors: safetensorsTarget,
+  torch: torchTarget,
   tokenizer: tokenizerTarget,
   sentencepiece: sentencePieceTarget,
   template: templateTarget,

@@ -49,7 +49,15 @@ export function gptHf(
     },
     write: ({ layers, hidden, heads, ffn, context, vocab, eps }) => ({
       ...hf.write({
-        ...{ kind: 'gpt', layers, hidden, heads, ffn, context, vocab, eps, tied: true },
+        kind: 'gpt',
+        layers,
+        hidden,
+        heads,
+        ffn,
+        context,
+        vocab,
+        eps,
+        tied: true,
         kvHeads: heads,
         headDim: hidden / heads
       }),

@@ -1,19 +1,20 @@
 /** Opens the model to convert: a GGUF file, a checkpoint, or a Hugging Face folder with its tokenizer. */
 import { existsSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { isFirstPart, openParts } from '../formats/gguf-parts.ts'
 import { GgufFile } from '../formats/gguf-reader.ts'
 import { VeritError } from '../lib/errors.ts'
+import { kindOfFile } from '../lib/file-kind.ts'
 import { openRegular } from '../lib/regular-file.ts'
 import { isRunFolder } from '../lib/run-files.ts'
 import type { ConversationOverrides } from '../model/conversation.ts'
 import { ggufClaims } from '../model/gguf-conversation.ts'
 import { PRETOKENIZER, readTokenizer, textTokenizerEntries } from '../model/gguf-tokenizer.ts'
-import { refusePickle } from '../model/hf-files.ts'
 import { HfSource } from '../model/hf-source.ts'
 import type { FolderTokenizer } from '../model/hf-source.ts'
 import { ggufSource } from '../model/model-source.ts'
 import type { ModelSource } from '../model/model-source.ts'
+import { openCheckpointWeights } from '../model/torch-checkpoint.ts'
 import { loadTextTokenizer } from '../tokenizer/load-tokenizer.ts'
 import { readSentencePieceModel } from '../tokenizer/sentencepiece-model.ts'
 import { SentencePieceTokenizer } from '../tokenizer/sentencepiece.ts'
@@ -36,9 +37,13 @@ export async function openSource(
   overrides: ConversationOverrides
 ): Promise<OpenSource> {
   const folder = existsSync(model) && statSync(model).isDirectory() && !isRunFolder(model)
+  if (!folder && isTorchFile(model)) {
+    const source = openCheckpoint(model, tokenizer, overrides)
+    return { source, folder: true, [Symbol.dispose]: () => source[Symbol.dispose]() }
+  }
   if (tokenizer !== undefined && !folder)
     throw new VeritError('VERIT_USAGE', {
-      problem: '--tokenizer is for folders',
+      problem: '--tokenizer is for folders and checkpoints of PyTorch',
       hint: 'A GGUF file has its tokenizer: leave the option out'
     })
   if (folder) {
@@ -65,7 +70,6 @@ async function openFile(model: string): Promise<GgufFile> {
 }
 
 function openFolder(model: string, tokenizer: string | undefined, overrides: ConversationOverrides): HfSource {
-  refusePickle(model)
   if (!existsSync(join(model, 'config.json'))) {
     throw new VeritError('VERIT_USAGE', {
       problem: `${model} is not a Hugging Face model folder: it has no config.json`,
@@ -73,6 +77,25 @@ function openFolder(model: string, tokenizer: string | undefined, overrides: Con
     })
   }
   return new HfSource(model, folderTokenizer(model, tokenizer), overrides)
+}
+
+/** Whether a file holds weights of PyTorch, by its content. */
+function isTorchFile(path: string): boolean {
+  if (!existsSync(path) || !statSync(path).isFile()) return false
+  using file = openRegular(path, 'the model to convert')
+  const { kind } = kindOfFile(file)
+  return kind === 'pytorch' || kind === 'pickle'
+}
+
+/** A checkpoint of PyTorch. Its tokenizer is the one that is named, or that is beside it. */
+function openCheckpoint(model: string, tokenizer: string | undefined, overrides: ConversationOverrides): HfSource {
+  const weights = openCheckpointWeights(model)
+  try {
+    return new HfSource(weights, folderTokenizer(dirname(model), tokenizer), overrides)
+  } catch (e) {
+    for (const file of weights.files) file[Symbol.dispose]()
+    throw e
+  }
 }
 
 /** Files of a folder that hold its tokenizer, in order of preference. */

@@ -214,15 +214,20 @@ test(
   }
 )
 
-test('a folder with nothing but PyTorch weights is named, whatever else it lacks', () => {
-  mkdirSync(join(folder, 'torch'))
-  writeFileSync(join(folder, 'torch', 'pytorch_model-00001-of-00002.bin'), 'x')
-  for (const more of ['', 'config.json', 'tokenizer.json']) {
-    if (more !== '') writeFileSync(join(folder, 'torch', more), '{}')
-    const { status, stderr } = verit('torch', 'torch.gguf')
-    assert.match(
-      `${status} ${stderr}`,
-      /it holds PyTorch weights \(pytorch_model-00001-of-00002\.bin, .*as safetensors.*VERIT_MODEL_FILE/
-    )
-  }
+test('weights of PyTorch are read: a checkpoint of nanoGPT with the tokenizer beside it', () => {
+  const torch = fileURLToPath(new URL('../../test/fixtures/torch/nanogpt.pt', import.meta.url))
+  const path = join(folder, 'nano')
+  mkdirSync(path)
+  cpSync(torch, join(path, 'ckpt.pt'))
+  const bare = verit('nano/ckpt.pt', 'nano.gguf')
+  assert.equal(bare.status, 2)
+  assert.match(bare.stderr, /has no tokenizer\.json and no tokenizer\.model\. Name one.*--tokenizer/)
+  writeFileSync(join(path, 'tokenizer.json'), byteTokenizer(257).toJSON())
+  const { stdout, stderr } = verit('nano/ckpt.pt', 'nano.gguf')
+  assert.deepEqual([stderr, stdout.split('\n')[1]], ['', 'No precision was lost.'])
+  writeFileSync(join(path, 'config.json'), '{}')
+  const hostile = join(path, 'pytorch_model.bin')
+  writeFileSync(hostile, 'cos\nsystem\n(S"touch hacked"\ntR.')
+  assert.match(verit('nano', 'x.gguf').stderr, /pytorch_model\.bin cannot be used as weights of PyTorch/)
+  assert.ok(!existsSync(join(folder, 'hacked')))
 })

@@ -75,6 +75,12 @@ export const errorTable = {
           'what is refused'
       )
   }),
+  VERIT_TORCH_FILE: row<{ file: string; offset: number; problem: string }>({
+    what: f => `${f.file} cannot be used as weights of PyTorch: at byte ${f.offset}, ${f.problem}`,
+    next: () =>
+      'Save the weights with torch.save(model.state_dict(), FILE) of PyTorch 1.6 or later, or as safetensors; ' +
+      'docs/internals/formats.md lists what is refused'
+  }),
   VERIT_TENSOR: row<{ tensor: string; problem: string }>({
     what: f => `Tensor ${f.tensor}: ${f.problem}`,
     next: () =>

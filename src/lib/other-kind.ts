@@ -75,11 +75,10 @@ function stepFor({ kind, group }: FileKind, path: string, wanted: WantedFormat):
   if (kind === 'safetensors' && wanted === 'gguf')
     return `Convert the folder of the model: ${veritCommand('convert', dirname(path), 'model.gguf')}`
   if (kind === 'pytorch' || kind === 'pickle')
-    return 'Get the model as GGUF or safetensors: Verit does not open this format, which can run code'
+    return `Convert the checkpoint, or the folder of the model: ${veritCommand('convert', path, 'model.gguf')}`
   if (kind === 'ggml') return 'Get the model as GGUF, or convert it with llama.cpp (convert_llama_ggml_to_gguf.py)'
   if (kind === 'html')
     return 'Download the file itself: on a model hub its address has /resolve/ where that of the page has /blob/'
-  if (group === 'model' && wanted === 'gguf')
-    return 'Get the model as GGUF, or a BitNet model as a Hugging Face folder and convert that'
+  if (group === 'model' && wanted === 'gguf') return 'Get the model as GGUF, or convert its Hugging Face folder'
   return `Give the path of ${NAMES[wanted]}`
 }

@@ -3,45 +3,47 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Fields } from '../arch/fields.ts'
 import { openSafetensors } from '../formats/safetensors.ts'
+import { openTorch } from '../formats/torch-file.ts'
 import type { TensorFile } from '../formats/tensor-file.ts'
 import { VeritError } from '../lib/errors.ts'
 import { fileError } from '../lib/file-error.ts'
 import { otherKind } from '../lib/other-kind.ts'
-import { printable } from '../lib/printable.ts'
 import { openRegular } from '../lib/regular-file.ts'
 import { parseStrictJson } from '../lib/strict-json.ts'
 
 const MAX_CONFIG_BYTES = 1 << 20
 
-/** Names of weight files in transformers: one file, or parts. */
-const WEIGHTS = /^model(-\d{5}-of-\d{5})?\.safetensors$/
+/** Weight files of transformers: one file, or parts. PyTorch's are read where there is no other. */
+const KINDS = [
+  { pattern: /^model(-\d{5}-of-\d{5})?\.safetensors$/, stem: 'model', ending: 'safetensors', open: openSafetensors },
+  { pattern: /^pytorch_model(-\d{5}-of-\d{5})?\.bin$/, stem: 'pytorch_model', ending: 'bin', open: openTorch }
+] as const
 
-/** Weights that PyTorch saves as pickle, whole or in shards. */
-const PICKLE = /^(?:pytorch_model|consolidated|model)\S*\.(?:bin|pt|pth|ckpt)$|\.(?:pt|pth|ckpt)$/
+const kindIn = (names: readonly string[]): (typeof KINDS)[number] | undefined =>
+  KINDS.find(({ pattern }) => names.some(name => pattern.test(name)))
 
 /**
  * The weight files of a folder, open.
- * @throws VeritError VERIT_FILE_NOT_FOUND, VERIT_MODEL_FILE, VERIT_SAFETENSORS
+ * @throws VeritError VERIT_FILE_NOT_FOUND, VERIT_MODEL_FILE, VERIT_SAFETENSORS, VERIT_TORCH_FILE
  */
 export function openWeights(folder: string): TensorFile[] {
-  let names: string[]
+  let all: string[]
   try {
-    names = readdirSync(folder)
-      .filter(name => WEIGHTS.test(name))
-      .sort()
+    all = readdirSync(folder).sort()
   } catch (e) {
     throw fileError(e, folder, 'read', 'a folder with a model')
   }
-  refusePickle(folder)
-  if (names.length === 0)
+  const kind = kindIn(all)
+  if (kind === undefined)
     throw new VeritError('VERIT_FILE_NOT_FOUND', {
       path: join(folder, 'model.safetensors'),
       purpose: 'the weights of the model'
     })
-  checkParts(folder, names)
+  const names = all.filter(name => kind.pattern.test(name))
+  checkParts(folder, names, kind)
   const files: TensorFile[] = []
   try {
-    for (const name of names) files.push(openSafetensors(join(folder, name)))
+    for (const name of names) files.push(kind.open(join(folder, name)))
     return files
   } catch (e) {
     for (const file of files) file[Symbol.dispose]()
@@ -50,35 +52,21 @@ export function openWeights(folder: string): TensorFile[] {
 }
 
 /** Parts are numbered from 1 to their count, and none is missing. */
-function checkParts(folder: string, names: readonly string[]): void {
-  const parts = names.filter(name => name !== 'model.safetensors')
+function checkParts(folder: string, names: readonly string[], { stem, ending }: (typeof KINDS)[number]): void {
+  const single = `${stem}.${ending}`
+  const parts = names.filter(name => name !== single)
   const refuse = (problem: string): never => {
     throw new VeritError('VERIT_MODEL_FILE', { file: folder, problem })
   }
   if (parts.length === 0) return
-  if (parts.length < names.length) refuse('it has both model.safetensors and parts of a model')
-  const count = Number(parts[0]!.slice(15, 20))
+  if (parts.length < names.length) refuse(`it has both ${single} and parts of a model`)
+  const count = Number(/-of-(\d{5})/.exec(parts[0]!)![1])
   for (let i = 1; i <= count; i++) {
     const five = (n: number): string => String(n).padStart(5, '0')
-    const name = `model-${five(i)}-of-${five(count)}.safetensors`
+    const name = `${stem}-${five(i)}-of-${five(count)}.${ending}`
     if (!parts.includes(name)) refuse(`its part ${name} is missing`)
   }
   if (parts.length !== count) refuse(`it has parts of different models (${parts[0]} and ${parts.at(-1)})`)
-}
-
-/**
- * Names the PyTorch weights of a folder that has no others.
- * @throws VeritError VERIT_MODEL_FILE
- */
-export function refusePickle(folder: string): void {
-  const names = readdirSync(folder).sort()
-  const pickle = names.find(name => PICKLE.test(name))
-  if (pickle === undefined || names.some(name => WEIGHTS.test(name))) return
-  throw new VeritError('VERIT_MODEL_FILE', {
-    file: folder,
-    problem: `it holds PyTorch weights (${printable(pickle)}, a pickle, which can run code), which Verit does not read`,
-    fix: 'Get the model as safetensors from its source'
-  })
 }
 
 /** The content of config.json. @throws VeritError VERIT_MODEL_FILE, VERIT_FILE_NOT_FOUND */
@@ -104,5 +92,5 @@ export function readConfigJson(path: string): Fields {
 /** Whether a folder holds a model: a configuration and weights. */
 export function isModelFolder(folder: string): boolean {
   const names = readdirSync(folder)
-  return names.includes('config.json') && names.some(name => WEIGHTS.test(name))
+  return names.includes('config.json') && kindIn(names) !== undefined
 }

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import type { HfFormat, TernaryStorage } from '../arch/architecture.ts'
 import type { Fields } from '../arch/fields.ts'
 import { hfFormatOf, hfModelTypes } from '../arch/registry.ts'
+import type { TensorFile } from '../formats/tensor-file.ts'
 import { gguf } from '../formats/gguf-value.ts'
 import type { GgufValue } from '../formats/gguf-value.ts'
 import { VeritError } from '../lib/errors.ts'
@@ -65,7 +66,39 @@ export interface FolderTokenizer {
   readonly claims?: ConversationClaims
 }
 
-/** An open folder. Close it after use. */
+/** Weights and the configuration that describes them. */
+export interface ModelWeights {
+  /** Path, for errors and `general.name`. */
+  readonly name: string
+  /** Open. They are closed with the source, or if it cannot be made. */
+  readonly files: readonly TensorFile[]
+  /** The file with the configuration, for errors. */
+  readonly configFile: string
+  readonly json: Fields
+  /** Absent: the one that `model_type` names. */
+  readonly format?: HfFormat
+}
+
+function openFolder(folder: string): ModelWeights {
+  const files = openWeights(folder)
+  const configFile = join(folder, 'config.json')
+  try {
+    return { name: folder, files, configFile, json: readConfigJson(configFile) }
+  } catch (e) {
+    for (const file of files) file[Symbol.dispose]()
+    throw e
+  }
+}
+
+/** The claims of a tokenizer that stands alone. */
+const tokenizerClaims = ({ beginOfText, endOfText, addsBegin }: TextTokenizer): ConversationClaims => ({
+  ...noClaims,
+  begin: beginOfText === undefined ? [] : [{ token: beginOfText, source: 'the tokenizer' }],
+  ends: endOfText === undefined ? [] : [{ token: endOfText, source: 'the tokenizer', role: 'eos' }],
+  addsBegin: [{ value: addsBegin, source: 'the tokenizer' }]
+})
+
+/** An open folder or checkpoint. Close it after use. */
 export class HfSource implements ModelSource, Disposable {
   readonly name: string
   readonly config: ModelConfig
@@ -82,25 +115,26 @@ export class HfSource implements ModelSource, Disposable {
    * @throws VeritError VERIT_MODEL_FILE, VERIT_SAFETENSORS, VERIT_FILE_NOT_FOUND, VERIT_USAGE for an override that
    * names no token
    */
-  constructor(folder: string, tokenizer: FolderTokenizer, overrides: ConversationOverrides = {}) {
-    this.name = folder
+  constructor(from: string | ModelWeights, tokenizer: FolderTokenizer, overrides: ConversationOverrides = {}) {
+    const weights = typeof from === 'string' ? openFolder(from) : from
+    const { name: path, json, configFile } = weights
+    this.name = path
     this.tokenizer = tokenizer.tokenizer
-    this.#tensors = new HfTensors(folder, openWeights(folder))
+    this.#tensors = new HfTensors(path, weights.files)
     try {
-      const path = join(folder, 'config.json')
-      const json = readConfigJson(path)
-      this.#format = formatOf(path, json)
-      this.config = readConfig(path, json, this.#format, name => this.#tensors.has(name))
+      this.#format = weights.format ?? formatOf(configFile, json)
+      this.config = readConfig(configFile, json, this.#format, name => this.#tensors.has(name))
       this.#storage = this.#format.ternaryStorage?.(json)
       this.#tensors.match(parametersOf(this.config), this.#format)
+      const own = tokenizer.claims === undefined ? tokenizer.tokenizer : undefined
       const claims = joinClaims(
-        folderClaims(folder, json, tokenizer.claims === undefined ? tokenizer.tokenizer : undefined),
+        typeof from === 'string' ? folderClaims(from, json, own) : tokenizerClaims(tokenizer.tokenizer),
         tokenizer.claims ?? noClaims
       )
       this.conversation = resolveConversation(claims, tokenizer.tokenizer, overrides)
       const name: readonly [string, GgufValue] = [
         'general.name',
-        gguf.string(folder.split('/').findLast(part => part !== '') ?? folder)
+        gguf.string(path.split('/').findLast(part => part !== '') ?? path)
       ]
       this.entries = [
         name,
