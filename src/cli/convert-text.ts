@@ -4,6 +4,7 @@ import { formatBytes } from '../lib/progress.ts'
 import type { Conversion } from '../model/convert.ts'
 import type { PrecisionLoss, TensorReport } from '../model/encode-tensors.ts'
 import type { HfExport } from '../model/export-hf.ts'
+import type { OnnxExport } from '../model/export-onnx.ts'
 import type { ModelSource } from '../model/model-source.ts'
 import { columns } from './columns.ts'
 import { conversationLines } from './conversation-text.ts'
@@ -54,5 +55,13 @@ export function folderText(output: string, result: HfExport, { notes, conversati
       : `Precision lost: ${(100 * relative).toPrecision(2)} % root mean square\n`,
     ...notes.map(note => `Note: ${note}.\n`),
     conversation.template === undefined ? '' : conversationLines(conversation)
+  ].join('')
+}
+
+export function onnxText(output: string, { bytes, tensors, opset, files }: OnnxExport): string {
+  return [
+    `${printable(output)}: ONNX, operator set ${opset}, ${tensors} tensors, ${formatBytes(bytes)}, F32\n`,
+    `Files: ${files.join(', ')}\n`,
+    'No precision was lost.\n'
   ].join('')
 }

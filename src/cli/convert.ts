@@ -10,6 +10,7 @@ import { Progress } from '../lib/progress.ts'
 import { convertModel } from '../model/convert.ts'
 import { exportHf, hfTypes } from '../model/export-hf.ts'
 import type { HfType } from '../model/export-hf.ts'
+import { exportOnnx } from '../model/export-onnx.ts'
 import type { ModelSource } from '../model/model-source.ts'
 import { isTernaryModel } from '../model/parameters.ts'
 import { encodedTypes, ternaryTypeNames } from '../weights/registry.ts'
@@ -19,7 +20,7 @@ import { chatTemplateOption, endTokenOption, overridesOf } from './conversation-
 import type { ConversationFlags } from './conversation-options.ts'
 import { openSource } from './convert-source.ts'
 import type { OpenSource } from './convert-source.ts'
-import { fileText, folderText } from './convert-text.ts'
+import { fileText, folderText, onnxText } from './convert-text.ts'
 import { interruptible } from './interruption.ts'
 import { checkOutput } from './model-shared.ts'
 
@@ -30,7 +31,9 @@ const TYPES = lower(encodedTypes)
 const TERNARY = lower(ternaryTypeNames)
 const MIXES = lower(mixNames)
 
-type Format = 'gguf' | 'hf'
+const FORMATS = ['gguf', 'hf', 'onnx'] as const
+
+type Format = (typeof FORMATS)[number]
 
 interface Flags extends ConversationFlags {
   to?: Format
@@ -58,7 +61,10 @@ export function command(): Command {
     .argument('<model>', 'a .gguf file, the name of a pulled model, or a folder')
     .argument('<output>', 'GGUF file to write; its name must end in .gguf')
     .addOption(
-      new Option('--to <format>', 'gguf, or hf: a folder for transformers (default: gguf)').choices(['gguf', 'hf'])
+      new Option(
+        '--to <format>',
+        'gguf; hf: a folder for transformers; onnx: a folder for ONNX Runtime GenAI (default: gguf)'
+      ).choices(FORMATS)
     )
     .addOption(
       new Option(
@@ -113,18 +119,19 @@ async function run(model: string, output: string, flags: Flags): Promise<void> {
   if (to === 'gguf') checkOutput(output, model, flags.force === true, 'Give the output another name')
   using open = await openSource(model, flags.tokenizer, overridesOf(flags))
   if (to === 'hf') await writeFolder(open.source, output, flags)
+  else if (to === 'onnx') await writeOnnx(open.source, output, flags)
   else await writeFile(open, output, flags)
 }
 
 /** The format to write: the one that is named, or that the output's name ends in. @throws VeritError VERIT_USAGE */
 function formatOfOutput(output: string, to: Format | undefined): Format {
   const gguf = /\.gguf$/i.test(output)
-  if (to === 'hf' && gguf)
+  if (to !== undefined && to !== 'gguf' && gguf)
     throw new VeritError('VERIT_USAGE', {
-      problem: `--to hf writes a folder, and ${printable(output)} is the name of a GGUF file`,
+      problem: `--to ${to} writes a folder, and ${printable(output)} is the name of a GGUF file`,
       hint: 'Give the output the name of a folder'
     })
-  if (to === 'hf' || gguf) return to ?? 'gguf'
+  if (gguf || (to !== undefined && to !== 'gguf')) return to ?? 'gguf'
   const ending = extname(output)
   const asked = ending === '' ? 'a name without an ending' : `a name that ends in ${printable(ending)}`
   const name = ending === '' ? output : output.slice(0, -ending.length)
@@ -136,11 +143,16 @@ function formatOfOutput(output: string, to: Format | undefined): Format {
 
 /** Options of GGUF that a folder does not have. @throws VeritError VERIT_USAGE */
 function checkFlags(to: Format, flags: Flags): void {
-  if (to !== 'hf') return
+  if (to === 'gguf') return
   for (const name of ['ternary', 'head', 'matrices', 'for', 'errors'] as const) {
     if (flags[name] === undefined) continue
     throw new VeritError('VERIT_USAGE', { problem: `--${name} is for GGUF files`, hint: `Leave --${name} out` })
   }
+  if (to === 'onnx' && flags.type !== undefined && flags.type !== 'f32')
+    throw new VeritError('VERIT_USAGE', {
+      problem: 'Verit writes the weights of ONNX models as f32',
+      hint: 'Leave --type out'
+    })
   if (flags.type !== undefined && !Object.hasOwn(hfTypes, flags.type.toUpperCase()))
     throw new VeritError('VERIT_USAGE', {
       problem: `A folder of transformers has no weights of type ${flags.type}`,
@@ -204,6 +216,13 @@ async function writeFolder(source: ModelSource, output: string, flags: Flags): P
     })
   )
   process.stdout.write(flags.json ? `${printableJson({ output, ...result })}\n` : folderText(output, result, source))
+}
+
+async function writeOnnx(source: ModelSource, output: string, flags: Flags): Promise<void> {
+  const result = await withProgress((onProgress, signal) =>
+    exportOnnx(source, output, { overwrite: flags.force === true, onProgress, signal })
+  )
+  process.stdout.write(flags.json ? `${printableJson({ output, ...result })}\n` : onnxText(output, result))
 }
 
 /** Runs a conversion with progress on standard error; an interruption leaves nothing. */

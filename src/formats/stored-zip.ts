@@ -97,7 +97,7 @@ function findDirectory(source: ByteSource, refuse: Refuse): { count: number; off
   }
 }
 
-/** Sizes and position of an entry: 32 bits, or 64 bits in the extra field 1, in this order where they are 0xffffffff. */
+/** Sizes and position of an entry: 32 bits, or 64 bits in the extra field 1 where these are 0xffffffff. */
 function wideFields(bytes: Buffer, at: number, extra: Buffer): [number, number, number] | undefined {
   const narrow = [bytes.readUInt32LE(at + 20), bytes.readUInt32LE(at + 24), bytes.readUInt32LE(at + 42)]
   let wide: Uint8Array = new Uint8Array(0)

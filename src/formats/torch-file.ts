@@ -1,6 +1,6 @@
 /**
- * Weights that PyTorch saved (`torch.save`, since version 1.6): a ZIP archive with a pickle that describes tensors and a
- * file of numbers per storage. Read as data only (pickle.ts).
+ * Weights that PyTorch saved (`torch.save`, since version 1.6): a ZIP archive with a pickle that describes tensors, and
+ * a file of numbers per storage. Read as data only (pickle.ts).
  */
 import { VeritError } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'
