@@ -4,12 +4,16 @@ import { openDataset } from '../data/dataset.ts'
 import type { SplitName } from '../data/split.ts'
 import { Evaluator } from '../eval/evaluator.ts'
 import type { Evaluation } from '../eval/evaluator.ts'
+import { Scorer } from '../eval/scorer.ts'
+import { slidingPerplexity } from '../eval/sliding-window.ts'
 import { readTextFile } from '../eval/text-source.ts'
 import { bytesOf } from '../eval/token-source.ts'
 import type { TokenSource } from '../eval/token-source.ts'
+import type { Executor } from '../exec/plan.ts'
 import { GgufFile } from '../formats/gguf-reader.ts'
 import type { GgufMetadata } from '../formats/gguf-metadata.ts'
 import { VeritError } from '../lib/errors.ts'
+import { printableJson } from '../lib/printable.ts'
 import { Progress } from '../lib/progress.ts'
 import { isDatasetFolder, isFolder } from '../lib/run-files.ts'
 import { loadModel } from '../model/load-gguf.ts'
@@ -17,6 +21,7 @@ import type { LoadedModel } from '../model/load-gguf.ts'
 import { chooseTernaryPacking } from '../weights/ternary-packing.ts'
 import { coresOption, executorOf, packingOption, setOption, threadsOption } from './compute-options.ts'
 import type { ComputeFlags } from './compute-options.ts'
+import { evaluateTasks, taskText } from './eval-tasks.ts'
 import { lockCommand } from './lock-command.ts'
 import { withByteProgress } from './model-shared.ts'
 import { openModelFile } from './open-model-file.ts'
@@ -27,6 +32,9 @@ import type { TextFlags } from './text-options.ts'
 interface Flags extends ComputeFlags, TextFlags {
   split: SplitName
   tokens?: number
+  stride?: number
+  tasks?: string[]
+  limit?: number
   json?: true
 }
 
@@ -38,6 +46,8 @@ interface Report extends Evaluation {
    * one.
    */
   reproducesTraining?: boolean
+  /** New tokens of each window, where windows overlap. */
+  stride?: number
 }
 
 export function command(): Command {
@@ -48,9 +58,19 @@ export function command(): Command {
         'training run, the result equals the held-out loss of training to the last bit.'
     )
     .argument('<model>', 'a GGUF file, a training run or one of its checkpoints, or the name of a pulled model')
-    .argument('<data>', 'a dataset of verit prepare with the tokenizer of the model, or a UTF-8 text file')
+    .argument('[data]', 'a dataset of verit prepare with the tokenizer of the model, or a UTF-8 text file')
+    .option(
+      '--tasks <file...>',
+      'score tasks in place of data: JSON Lines of HellaSwag, ARC, BLiMP or LAMBADA, or YAML files of lm-eval'
+    )
+    .option('--limit <n>', 'with --tasks: number of examples of each task (default: all)', numberOption)
     .addOption(
       new Option('--split <split>', 'split of the dataset').choices(['validation', 'train']).default('validation')
+    )
+    .option(
+      '--stride <n>',
+      'overlapping windows that move on by this number of tokens, of which only the new ones count',
+      numberOption
     )
     .option(
       '--tokens <n>',
@@ -64,9 +84,22 @@ export function command(): Command {
       `
 Examples:
   verit eval runs/book data/book
-  verit eval model.gguf chapter.txt --json | jq .bitsPerByte`
+  verit eval model.gguf chapter.txt --json | jq .bitsPerByte
+  verit eval model.gguf --tasks arc_easy.jsonl hellaswag.jsonl`
     )
-    .action(async (path: string, data: string, flags: Flags) => {
+    .action(async (path: string, data: string | undefined, flags: Flags) => {
+      const { tasks, ...rest } = flags
+      if ((tasks === undefined) === (data === undefined))
+        throw new VeritError('VERIT_USAGE', {
+          problem: tasks === undefined ? 'There is nothing to evaluate on' : 'Data and --tasks are given together',
+          hint: 'Give a dataset or a text file, or task files with --tasks'
+        })
+      if (tasks !== undefined) {
+        const report = await evaluateTasks(path, { ...rest, tasks })
+        process.stdout.write(flags.json ? `${printableJson(report)}\n` : taskText(report))
+        return
+      }
+      if (data === undefined) return
       const report = await evaluateModel(path, data, flags)
       process.stdout.write(flags.json ? `${JSON.stringify(report)}\n` : render(report))
     })
@@ -81,6 +114,7 @@ async function evaluateModel(path: string, data: string, flags: Flags): Promise<
   const file = new GgufFile(source)
   const model = await withByteProgress('load', onProgress => loadModel(file, executor, { packing, onProgress }))
   const tokenSource = opened.tokensFor(model)
+  if (flags.stride !== undefined) return await slide(path, data, executor, model, tokenSource, flags.stride)
   const { digest } = opened
   const trained = digest !== undefined && flags.split === 'validation' ? trainedWith(file.metadata, digest) : undefined
   using evaluator = new Evaluator(executor, model.config, model.weights)
@@ -99,6 +133,35 @@ async function evaluateModel(path: string, data: string, flags: Flags): Promise<
   } finally {
     progress.clear()
   }
+}
+
+async function slide(
+  path: string,
+  data: string,
+  executor: Executor,
+  { config, weights }: LoadedModel,
+  source: TokenSource,
+  stride: number
+): Promise<Report> {
+  const { context } = config
+  if (stride < 1 || stride > context)
+    throw new VeritError('VERIT_USAGE', {
+      problem: `--stride is ${stride}, and the context of the model has ${context} tokens`,
+      hint: `Give a number from 1 to ${context}`
+    })
+  if (source.length < 3)
+    throw new VeritError('VERIT_EVAL_DATA', {
+      source: data,
+      problem: `it has ${source.length} tokens, and overlapping windows need at least 3`,
+      fix: 'Give a longer text'
+    })
+  using scorer = new Scorer(executor, config, weights, false)
+  const progress = new Progress({ label: 'evaluate', total: Math.ceil(source.length / stride) })
+  const onProgress = (done: number): void => progress.update(done)
+  const result = await slidingPerplexity(scorer, source, { context, stride, onProgress }).finally(() =>
+    progress.clear()
+  )
+  return { model: path, data, ...result, stride }
 }
 
 /** Data whose files are open: the process is locked before the model is read. */
@@ -148,6 +211,5 @@ function render({ data, loss, perplexity, bitsPerByte, tokens, reproducesTrainin
   return `${data}: ${tokens.toLocaleString('en-US')} tokens
 loss           ${loss.toFixed(6)} nats a token
 perplexity     ${perplexity.toFixed(4)}
-bits per byte  ${bitsPerByte!.toFixed(6)}
-${note}`
+${bitsPerByte === undefined ? '' : `bits per byte  ${bitsPerByte.toFixed(6)}\n`}${note}`
 }

@@ -97,7 +97,14 @@ test('a model with operations that ONNX lacks here is refused by their names, be
     assert.rejects(exported(path, 'refused'), e => VeritError.is(e, 'VERIT_USAGE') && words.test(e.message))
   await refused(join(fixtures, 'lfm2.gguf'), /no form of shortConv for ONNX/)
   const config = parseModelConfig({
-    ...{ kind: 'bitnet', layers: 1, hidden: 32, heads: 4, kvHeads: 2, ffn: 48, context: 16, vocab: 300 }
+    kind: 'bitnet',
+    layers: 1,
+    hidden: 32,
+    heads: 4,
+    kvHeads: 2,
+    ffn: 48,
+    context: 16,
+    vocab: 300
   })
   const weights = initialWeights(config, 4)
   const path = join(folder, 'bitnet.gguf')

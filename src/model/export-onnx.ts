@@ -1,7 +1,7 @@
 /**
  * Writes a model as ONNX with a cache of keys and values, in the layout of ONNX Runtime GenAI: `model.onnx`, its
- * weights as f32 in `model.onnx.data`, `genai_config.json`, and the files of the tokenizer. The forward pass is the one that
- * Verit trains and serves, lowered op by op.
+ * weights as f32 in `model.onnx.data`, `genai_config.json`, and the files of the tokenizer. The forward pass is the one
+ * that Verit trains and serves, lowered op by op.
  */
 import { dirname, join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'

@@ -99,14 +99,19 @@ export function trainingGraph(config: ModelConfig, shape: BatchShape, options: {
 /**
  * The loss of each token of a batch, without dropout. `weights` selects the parameters: 'latent' those of training, a
  * form those of `servingParts`. Inputs as in training; a target of -1 gives a loss of 0. Outputs: `losses` f32[batch ·
- * context].
+ * context], `logits` f32[batch · context, vocab] on request.
  */
-export function evaluationGraph(config: ModelConfig, shape: BatchShape, weights: 'latent' | ServingForm): Compiled {
+export function evaluationGraph(
+  config: ModelConfig,
+  shape: BatchShape,
+  weights: 'latent' | ServingForm,
+  options: { logits?: boolean } = {}
+): Compiled {
   const g = new Graph()
   const w = weights === 'latent' ? latentWeights(g, config) : servingWeights(g, config, weights)
   const logits = logitsOf(g, config, w, forward(g, config, w, batchPlacement(g, shape)))
   const losses = g.crossEntropy(logits, g.input('targets', 'i32', [shape.batch * shape.context]))
-  return compile(g, { limits: none, outputs: { losses } })
+  return compile(g, { limits: none, outputs: { losses, ...(options.logits ? { logits } : {}) } })
 }
 
 export interface ServingShape {
