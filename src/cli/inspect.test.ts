@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { encodeFields, models, piece, START } from '../../scripts/sentencepiece-writer.ts'
 import { veritSync } from '../../test/cli.ts'
+import { openGguf } from '../formats/gguf-reader.ts'
 import { gguf } from '../formats/gguf-value.ts'
 import { writeGguf } from '../formats/gguf-writer.ts'
 import { writeSafetensors } from '../formats/safetensors.ts'
+import { exportHf } from '../model/export-hf.ts'
+import { ggufSource } from '../model/model-source.ts'
 import { digestBytes } from '../trust/digest.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'verit-inspect-'))
@@ -65,7 +68,10 @@ test('--json gives one object, --full the whole arrays', () => {
 
 test('the memory that a model needs is shown, or why Verit does not run it', () => {
   const own = fileURLToPath(new URL('../../models/verit-sotu.gguf', import.meta.url))
-  assert.match(run(own).stdout, /\nMemory needed: weights 5\.0 MB; KV cache of one sequence 1\.0 MB for 256 tokens\n$/)
+  assert.match(
+    run(own).stdout,
+    /\nMemory needed: weights 5\.0 MB; KV cache of one sequence 1\.0 MB for 256 tokens\nTo run it:\n {2}.* generate .*\n$/
+  )
   const { memory } = JSON.parse(run('--json', own).stdout) as { memory: { weights: number; cache: unknown } }
   assert.deepEqual([memory.weights > 5e6, memory.cache], [true, [{ tokens: 256, bytes: 2 ** 20 }]])
   const problem = /m\.gguf is not a model that Verit can run: its architecture is "gpt"; Verit runs bitnet, [^\n]*/
@@ -171,4 +177,33 @@ test('JSON that is no tokenizer.json is named for what it is, with and without -
   writeFileSync(path, '{"version": "1.0", "model": {}}')
   assert.match(run(path).stderr, /is a tokenizer\.json, which is checked but not shown/)
   assert.match(run('--strict', path).stdout, /problem/)
+})
+
+test('a folder, a checkpoint and a model in parts are named, with the command that gets them running', async () => {
+  const hf = fileURLToPath(new URL('../../test/fixtures/hf-bitnet', import.meta.url))
+  assert.match(
+    run(hf).stdout,
+    /: Hugging Face folder\n.*Model type +bitnet\nVerit does not read it: .*no tokenizer\.json/
+  )
+  const model = fileURLToPath(new URL('../../models/verit-sotu.gguf', import.meta.url))
+  const path = join(dir, 'as-hf')
+  using file = openGguf(model)
+  await exportHf(ggufSource(file), path)
+  const { stdout } = run(path)
+  assert.match(stdout, /Model type +bitnet\n {2}Architecture +bitnet\n {2}Parameters +4,\d{3},\d{3}\n/)
+  assert.match(stdout, /To run it:\n {2}verit convert \S*as-hf model\.gguf\n$/)
+  assert.equal((JSON.parse(run(path, '--json').stdout) as { kind: string }).kind, 'Hugging Face folder')
+
+  const torch = fileURLToPath(new URL('../../test/fixtures/torch/nanogpt.pt', import.meta.url))
+  assert.match(
+    run(torch).stdout,
+    /: PyTorch checkpoint\n[^]*Configuration +n_layer 1, n_head 2,.*\nVerit does not read it: /
+  )
+  const other = join(dir, 'other')
+  mkdirSync(other)
+  assert.match(run(other).stdout, /: folder\n.*\nVerit does not read it: it has no config\.json/)
+  writeFileSync(join(other, 'adapter_config.json'), '{"base_model_name_or_path": "org/base\\u001b[31m"}')
+  assert.match(run(other).stdout, /LoRA adapter \(PEFT\)\n {2}Base model +org\/base\\+u\{1b\}/)
+  writeFileSync(join(other, 'genai_config.json'), '{}')
+  assert.match(run(other).stdout, /folder of ONNX Runtime GenAI/)
 })

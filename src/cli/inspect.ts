@@ -16,6 +16,7 @@ import { shortestFloat } from '../lib/float.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { Progress, formatBytes } from '../lib/progress.ts'
 import type { ByteSource } from '../lib/regular-file.ts'
+import { veritCommand } from '../lib/shell-word.ts'
 import { resolveConversation } from '../model/conversation.ts'
 import type { Conversation } from '../model/conversation.ts'
 import { ggufClaims } from '../model/gguf-conversation.ts'
@@ -26,6 +27,7 @@ import { columns } from './columns.ts'
 import { conversationJson, conversationLines } from './conversation-text.ts'
 import { checkInspectable, checkTokenizerKind, formatOf } from './file-format.ts'
 import { sentencePieceEntries } from './inspect-sentencepiece.ts'
+import { inspectOther, otherText } from './inspect-other.ts'
 import { inspectStrictly } from './inspect-strict.ts'
 import { openModelFile } from './open-model-file.ts'
 
@@ -52,15 +54,16 @@ const SHOWN = 8
 
 export function command(): Command {
   return new Command('inspect')
-    .summary('show a GGUF, safetensors or SentencePiece file and its problems')
+    .summary('show what a model file or folder is, and its problems')
     .description(
       'Show metadata, tensors, size and SHA-256 of a GGUF or safetensors file, or settings and pieces of a ' +
         'SentencePiece model. For GGUF also: chat template, begin and end tokens with their keys, warnings, and ' +
-        'the memory to serve it. Checks the whole structure; loads no weights.'
+        'the memory to serve it. Of folders and PyTorch checkpoints: what they are, and the command to run them. ' +
+        'Checks the whole structure; loads no weights.'
     )
     .argument(
       '<file>',
-      'a .gguf, .safetensors or .model file, the name of a pulled model, or with --strict also a tokenizer.json'
+      'a .gguf, .safetensors, .pt or .model file, a folder, the name of a pulled model, or with --strict a tokenizer.json'
     )
     .option(
       '--strict',
@@ -78,6 +81,11 @@ export function command(): Command {
       if (options.strict === true) {
         using source = await openModelFile(path, 'the file to inspect', 'file')
         if (!(await inspectStrictly(source, options.json === true))) process.exitCode = 1
+        return
+      }
+      const other = await inspectOther(path)
+      if (other !== undefined) {
+        process.stdout.write(options.json === true ? `${printableJson(other)}\n` : otherText(other))
         return
       }
       const report = await inspect(path, options.full === true)
@@ -209,12 +217,13 @@ function valueText(entry: Report['metadata'][number]): string {
 }
 
 /** One line: the memory that the model needs, or why Verit does not run it. */
-function memoryText({ memory, notRun }: Report): string {
+function memoryText({ file, memory, notRun, conversation }: Report): string {
   if (notRun !== undefined) return `Verit does not run this file: ${printable(notRun)}.\n`
   if (memory === undefined) return ''
   const at = (tokens: number): string => `for ${tokens.toLocaleString('en-US')} tokens`
   const cache = memory.cache.map(({ tokens, bytes }) => `${formatBytes(bytes)} ${at(tokens)}`).join(', ')
-  return `Memory needed: weights ${formatBytes(memory.weights)}; KV cache of one sequence ${cache}\n`
+  const runText = `To run it:\n  ${veritCommand(conversation?.template === undefined ? 'generate' : 'chat', file)}\n`
+  return `Memory needed: weights ${formatBytes(memory.weights)}; KV cache of one sequence ${cache}\n${runText}`
 }
 
 function typeList(types: ReadonlyMap<string, { count: number; bytes: number }>): string {

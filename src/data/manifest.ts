@@ -2,8 +2,6 @@
  * `manifest.json` of a dataset: inputs, options, counts and outputs, with the SHA-256 of every file. It holds no time,
  * absolute path or machine, so the same inputs and options give the same bytes. Its own SHA-256 names the dataset.
  */
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
 import type { DataFormat } from './document-splitter.ts'
 import type { ShardRecord } from './shards.ts'
@@ -11,16 +9,6 @@ import type { SplitName, SplitRule } from './split.ts'
 
 export const MANIFEST_FORMAT = 'verit-dataset'
 export const MANIFEST_VERSION = 1
-
-/** Whether a folder holds a dataset. */
-export function isDataset(folder: string): boolean {
-  try {
-    const manifest: unknown = JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8'))
-    return isObject(manifest) && manifest['format'] === MANIFEST_FORMAT
-  } catch {
-    return false
-  }
-}
 
 export interface SplitRecord {
   documents: number

@@ -19,11 +19,12 @@ import { Corpus } from './corpus.ts'
 import type { DataFormat } from './document-splitter.ts'
 import { DEFAULT_EXTENSIONS, listInputs } from './inputs.ts'
 import type { PassedOver } from './inputs.ts'
-import { MANIFEST_FORMAT, MANIFEST_VERSION, isDataset, manifestText } from './manifest.ts'
+import { MANIFEST_FORMAT, MANIFEST_VERSION, manifestText } from './manifest.ts'
 import type { Manifest } from './manifest.ts'
 import { NameCounter } from './name-counter.ts'
 import { textNotices } from './notices.ts'
 import { OutFolder } from '../lib/out-folder.ts'
+import { isDatasetFolder } from '../lib/run-files.ts'
 import { Router } from './router.ts'
 import { checkSeparator } from './separator.ts'
 import type { Separator } from './separator.ts'
@@ -119,7 +120,7 @@ export async function prepare(inputs: readonly string[], options: PrepareOptions
   const corpus = new Corpus(admitted.files, { format, separator, collapseWhitespace, replaceInvalid, signal, stream })
   const folder = new OutFolder(options.out, {
     force: options.force ?? false,
-    isOwn: isDataset,
+    isOwn: isDatasetFolder,
     kind: 'a dataset made by verit prepare',
     hint: 'Choose another --out'
   })
