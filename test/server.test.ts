@@ -50,7 +50,7 @@ test('the models are listed with the digest of the file and what their engine ca
     bitExact: true,
     logProbabilities: true,
     constrainedOutput: false,
-    embeddings: false
+    embeddings: true
   })
 })
 

@@ -33,7 +33,6 @@ const COUNTS = [
   'ssm.inner_size',
   'attention.kv_lora_rank',
   'attention.q_lora_rank',
-  'pooling_type',
   'token_shift_count',
   'n_deepstack_layers',
   'attention.indexer.head_count'

@@ -10,7 +10,7 @@ export interface Entry {
 }
 
 /** Those that lock themselves before they read a model (lock-command.ts). */
-export const lockedCommands: readonly string[] = ['eval', 'generate', 'chat', 'bench', 'tune']
+export const lockedCommands: readonly string[] = ['eval', 'generate', 'chat', 'embed', 'bench', 'tune']
 
 export const commands: Readonly<Record<string, Entry>> = {
   prepare: {
@@ -19,17 +19,18 @@ export const commands: Readonly<Record<string, Entry>> = {
   },
   tokenizer: { summary: 'train a tokenizer; encode and decode text', load: () => import('./tokenizer.ts') },
   train: { summary: 'train a model from scratch', load: () => import('./train.ts') },
-  eval: { summary: 'loss, perplexity and bits per byte of a model', load: () => import('./eval.ts') },
+  eval: { summary: 'loss, perplexity and task scores of a model', load: () => import('./eval.ts') },
   compare: { summary: 'compare training runs', load: () => import('./compare.ts') },
   generate: { summary: 'continue a text', load: () => import('./generate.ts') },
   chat: { summary: 'chat with a model', load: () => import('./chat.ts') },
+  embed: { summary: 'turn texts into vectors, or rank documents for a query', load: () => import('./embed.ts') },
   serve: { summary: "serve a model over HTTP with OpenAI's API", load: () => import('./serve.ts') },
   keys: { summary: 'create, list, show, rotate, change and revoke API keys', load: () => import('./keys.ts') },
   call: { summary: 'send a request to a server, signed if you like', load: () => import('./call.ts') },
   audit: { summary: 'read, prove and verify the audit log', load: () => import('./audit.ts') },
   model: { summary: 'sign models, verify signatures, manage trusted models', load: () => import('./model.ts') },
   inspect: {
-    summary: 'show a GGUF, safetensors or SentencePiece file and its problems',
+    summary: 'show what a model file or folder is, and its problems',
     load: () => import('./inspect.ts')
   },
   pull: { summary: 'download a model, verify it and store it', load: () => import('./pull.ts') },
@@ -40,7 +41,7 @@ export const commands: Readonly<Record<string, Entry>> = {
     load: () => import('./doctor.ts')
   },
   convert: {
-    summary: 'write a model as GGUF with other weight formats or chat settings',
+    summary: 'convert and quantise models: GGUF, Hugging Face, PyTorch, ONNX',
     load: () => import('./convert.ts')
   },
   bench: { summary: 'measure the speed of a model here', load: () => import('./bench.ts') },

@@ -51,15 +51,15 @@ interface Flags extends ConversationFlags {
 
 export function command(): Command {
   const c = new Command('convert')
-    .summary('write a model as GGUF with other weight formats or chat settings')
+    .summary('convert and quantise models: GGUF, Hugging Face, PyTorch, ONNX')
     .description(
-      'Writes a model as GGUF. Reads GGUF files and Hugging Face folders with a BitNet model (config.json, ' +
-        '*.safetensors). Keeps weight formats unless an option names another. Writes the chat template, begin and ' +
-        'end tokens found in all files of the model. Reports lost precision and omitted data. Details: ' +
-        'docs/internals/formats.md.'
+      'Writes a model in another form: GGUF, a folder for transformers, or a folder for ONNX Runtime GenAI. Reads GGUF ' +
+        'files, training runs, Hugging Face folders and PyTorch checkpoints. Keeps weight formats unless an option ' +
+        'names others. Tokenizer, chat template, begin and end tokens go along. Reports lost precision and omitted ' +
+        'data. Guide: docs/guide/convert.md.'
     )
-    .argument('<model>', 'a .gguf file, the name of a pulled model, or a folder')
-    .argument('<output>', 'GGUF file to write; its name must end in .gguf')
+    .argument('<model>', 'a .gguf or .pt file, a training run, the name of a pulled model, or a folder')
+    .argument('<output>', 'GGUF file to write, whose name ends in .gguf, or with --to a folder')
     .addOption(
       new Option(
         '--to <format>',
@@ -104,6 +104,10 @@ export function command(): Command {
       'after',
       `
 Examples:
+  verit convert llama-folder/ llama-q4.gguf --type q4_k_m
+  verit convert runs/book book-folder --to hf
+  verit convert model.gguf onnx-folder --to onnx
+  verit convert ckpt.pt model.gguf --tokenizer tokenizer.json
   verit convert bitnet-2b.gguf smaller.gguf --ternary tq1_0 --head q6_k
   verit convert runs/book/model.gguf book-q8.gguf --head q8_0 --matrices q8_0
   verit convert runs/book/model.gguf book-llama.gguf --for llama.cpp

@@ -52,10 +52,11 @@ interface Report extends Evaluation {
 
 export function command(): Command {
   const c = new Command('eval')
-    .summary('loss, perplexity and bits per byte of a model')
+    .summary('loss, perplexity and task scores of a model')
     .description(
-      'Measures the mean loss per token (nats), perplexity and bits per byte of a model. On the dataset of the ' +
-        'training run, the result equals the held-out loss of training to the last bit.'
+      'Measures the mean loss per token (nats), perplexity and bits per byte of a model, or scores it on tasks. On ' +
+        'the dataset of the training run, the loss equals the held-out loss of training to the last bit. Guide: ' +
+        'docs/guide/evaluate.md.'
     )
     .argument('<model>', 'a GGUF file, a training run or one of its checkpoints, or the name of a pulled model')
     .argument('[data]', 'a dataset of verit prepare with the tokenizer of the model, or a UTF-8 text file')

@@ -7,9 +7,11 @@ import { VeritError } from '../lib/errors.ts'
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import type { Digest } from '../trust/digest.ts'
 import type { ChatMessage, ChatOptions } from './chat-format.ts'
+import type { RerankRequest } from './rerank.ts'
 import type { GenerateRequest } from './request.ts'
 
 export type { ChatMessage } from './chat-format.ts'
+export type { RerankRequest } from './rerank.ts'
 export type { GenerateRequest } from './request.ts'
 
 /** A loaded model: generates text, encodes and decodes tokens. `loadModel` returns one. */
@@ -54,11 +56,19 @@ export interface Engine extends AsyncDisposable {
   chatPrompt(messages: readonly ChatMessage[], options?: ChatOptions): number[]
 
   /**
-   * One vector per input. `info.capabilities.embeddings` tells whether the engine supports it.
-   * @param inputs texts or token ids
-   * @throws VeritError VERIT_UNSUPPORTED
+   * One vector [hidden] of length 1 per input, by the pooling that the file names (default: the last token). A vector
+   * does not depend on the other inputs. `info.capabilities.embeddings` tells whether the engine supports it.
+   * @param inputs texts or token ids, at most the context each; a text gets the begin and end tokens of the file
+   * @throws VeritError VERIT_UNSUPPORTED, VERIT_REQUEST, VERIT_TOKEN_ID, VERIT_PROMPT_LENGTH
    */
   embed(inputs: readonly (string | readonly number[])[], signal?: AbortSignal): Promise<Float32Array[]>
+
+  /**
+   * The score of each document for the query, 0 to 1, in the form of Qwen3-Reranker: the probability of "yes" against
+   * "no".
+   * @throws VeritError VERIT_UNSUPPORTED for a model whose vocabulary lacks the marks of this form, VERIT_PROMPT_LENGTH
+   */
+  rerank(request: RerankRequest, signal?: AbortSignal): Promise<number[]>
 
   /** Ends every generation (reason 'cancelled') and frees the memory. */
   close(): Promise<void>
@@ -75,7 +85,7 @@ export interface EngineCapabilities {
   readonly logProbabilities: boolean
   /** Answers that follow a grammar or a schema. */
   readonly constrainedOutput: boolean
-  /** `embed`. */
+  /** `embed` and `rerank`. */
   readonly embeddings: boolean
 }
 

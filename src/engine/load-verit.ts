@@ -16,6 +16,7 @@ import { checkTemplate } from './check-chat.ts'
 import type { Engine } from './engine.ts'
 import { templateOf } from './load-options.ts'
 import type { LoadOptions } from './load-options.ts'
+import { poolingOf } from './pooling.ts'
 import { VeritEngine } from './verit-engine.ts'
 
 /**
@@ -60,7 +61,7 @@ export async function loadVerit(
     )
     if (template !== undefined) checkTemplate(template, conversation)
     const name = metadata.string('general.name', basename(file.name))
-    return new VeritEngine(executor, { ...model, name, digest, conversation }, options)
+    return new VeritEngine(executor, { ...model, name, digest, conversation, pooling: poolingOf(metadata) }, options)
   } finally {
     reserve?.drop()
     loading?.clear()

@@ -15,12 +15,15 @@ import type { Conversation } from '../model/conversation.ts'
 import { ChatFormat } from './chat-format.ts'
 import type { ChatMessage, ChatOptions } from './chat-format.ts'
 import { chatWarnings } from './check-chat.ts'
-import { requireCapability } from './engine.ts'
 import type { CacheFigures, ConversationInfo, Engine, EngineCapabilities, GenerateEvent, ModelInfo } from './engine.ts'
+import { Embedder } from './embedder.ts'
+import type { Pooling } from './embedder.ts'
 import { MOST_DRAFT_TOKENS, rowCost } from './drafts.ts'
 import { PageCache } from './page-cache.ts'
 import { checkRequest, mostPromptBytes, sizeOf } from './request.ts'
 import type { GenerateRequest } from './request.ts'
+import { answersOf, rerankPrompts } from './rerank.ts'
+import type { RerankRequest } from './rerank.ts'
 import { Scheduler } from './scheduler.ts'
 import { Sequence } from './sequence.ts'
 import { ServingModel } from './serving-model.ts'
@@ -44,6 +47,8 @@ export interface EngineParts extends LoadedModel {
   readonly digest: Digest
   /** Conversation settings of the file. Default: no template, and the tokenizer's end of text. */
   readonly conversation?: Conversation | undefined
+  /** How hidden states become a vector. Default: the last one. */
+  readonly pooling?: Pooling | undefined
   /** Further tokens that end an answer. */
   readonly ends?: readonly number[]
 }
@@ -64,7 +69,7 @@ const CAPABILITIES: EngineCapabilities = {
   bitExact: true,
   logProbabilities: true,
   constrainedOutput: false,
-  embeddings: false
+  embeddings: true
 }
 
 export class VeritEngine implements Engine {
@@ -76,6 +81,11 @@ export class VeritEngine implements Engine {
   #chat: ChatFormat
   #ends: ReadonlySet<number>
   #closed = false
+  #pooling: Pooling
+  #around: { readonly begin: readonly number[]; readonly end: readonly number[] }
+  #makeEmbedder: () => Embedder
+  /** Made at its first use. */
+  #embedder: Embedder | undefined
 
   constructor(executor: Executor, parts: EngineParts, options: EngineOptions = {}) {
     const { config, tokenizer, conversation } = parts
@@ -90,6 +100,10 @@ export class VeritEngine implements Engine {
     this.#scheduler = new Scheduler(this.#model, this.#cache, options.queue ?? 64, cost)
     this.#chat = new ChatFormat(chatTemplate, tokenizer)
     const ends = [tokenizer.endOfText, ...(conversation?.ends.map(t => t.id) ?? []), ...(parts.ends ?? [])]
+    this.#pooling = parts.pooling ?? 'last'
+    this.#around = aroundText(conversation, tokenizer)
+    const { context } = this.#model
+    this.#makeEmbedder = () => new Embedder(executor, config, parts.weights, context)
     this.#ends = new Set(ends.filter(id => id !== undefined))
     this.info = {
       name: parts.name,
@@ -166,11 +180,53 @@ export class VeritEngine implements Engine {
     return this.#chat.prompt(messages, options)
   }
 
-  /** Not supported yet. */
-  async embed(): Promise<Float32Array[]> {
+  async embed(inputs: readonly (string | readonly number[])[], signal?: AbortSignal): Promise<Float32Array[]> {
     this.#checkOpen()
-    requireCapability(this.info, 'embeddings', 'embeddings')
-    return []
+    const texts: Int32Array[] = []
+    for (const input of inputs) texts.push(await this.#tokens(input, signal))
+    return await this.#embedding().embed(texts, this.#pooling, signal)
+  }
+
+  async rerank(request: RerankRequest, signal?: AbortSignal): Promise<number[]> {
+    this.#checkOpen()
+    const answers = answersOf(this.tokenizer, NAME)
+    const texts = rerankPrompts(this.tokenizer, request)
+    for (const { length } of texts) this.#checkLength(length)
+    return await this.#embedding().compare(texts, answers, signal)
+  }
+
+  /** Token ids of an input, with the begin and end tokens that the file asks for around a text. */
+  async #tokens(input: string | readonly number[], signal: AbortSignal | undefined): Promise<Int32Array> {
+    if (typeof input !== 'string') {
+      const bad = input.find(id => !Number.isInteger(id) || id < 0 || id >= this.info.vocabSize)
+      if (bad !== undefined) throw new VeritError('VERIT_TOKEN_ID', { id: bad, vocabSize: this.info.vocabSize })
+      this.#checkLength(input.length)
+      return Int32Array.from(input)
+    }
+    const ids = await inTurns(this.tokenizer.encoding(input, this.info.context), { size: input.length, signal })
+    if (ids === undefined) {
+      signal?.throwIfAborted()
+      return this.#tooLong()
+    }
+    const around = this.#around
+    const all = [...around.begin, ...ids, ...around.end]
+    this.#checkLength(all.length)
+    return Int32Array.from(all)
+  }
+
+  #checkLength(length: number): void {
+    if (length === 0) throw new VeritError('VERIT_REQUEST', { field: 'input', problem: 'must have at least one token' })
+    if (length > this.info.context) this.#tooLong(length)
+  }
+
+  /** @param length absent: the encoding ended when the context was full */
+  #tooLong(length?: number): never {
+    const { context } = this.info
+    throw new VeritError('VERIT_PROMPT_LENGTH', { tokens: length ?? context, context, orMore: length === undefined })
+  }
+
+  #embedding(): Embedder {
+    return (this.#embedder ??= this.#makeEmbedder())
   }
 
   #checkOpen(): void {
@@ -181,11 +237,26 @@ export class VeritEngine implements Engine {
     if (this.#closed) return
     this.#closed = true
     await this.#scheduler.close()
+    this.#embedder?.[Symbol.dispose]()
     this.#model[Symbol.dispose]()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+}
+
+/** The tokens that the file asks for before and after a text. */
+function aroundText(
+  conversation: Conversation | undefined,
+  tokenizer: TextTokenizer
+): { begin: readonly number[]; end: readonly number[] } {
+  const begin = conversation?.begin?.id ?? tokenizer.beginOfText
+  const adds = conversation?.addsBegin.value ?? tokenizer.addsBegin
+  const end = conversation?.ends.find(token => token.role === 'eos')?.id ?? tokenizer.endOfText
+  return {
+    begin: adds && begin !== undefined ? [begin] : [],
+    end: conversation?.addsEnd === true && end !== undefined ? [end] : []
   }
 }
 

@@ -162,5 +162,27 @@ export function servingGraph(config: ModelConfig, shape: ServingShape, form: Ser
   return compile(g, { limits: { rows: shape.rows, outputs: shape.outputs }, outputs: { logits } })
 }
 
+/**
+ * Hidden states of a batch of texts, one a window. Inputs: `ids`, those of `batchInputs`, and `pooledRows` i32[batch]
+ * (the row of each window that counts) unless all are wanted. Output, by its name: `hidden` f32[batch · context, width],
+ * `pooled` f32[batch, width], or `logits` f32[batch, vocab].
+ */
+export function pooledGraph(
+  config: ModelConfig,
+  shape: BatchShape,
+  form: ServingForm,
+  output: 'hidden' | 'pooled' | 'logits'
+): Compiled {
+  const g = new Graph()
+  const w = servingWeights(g, config, form)
+  const x = forward(g, config, w, batchPlacement(g, shape))
+  if (output === 'hidden') return compile(g, { limits: none, outputs: { hidden: x } })
+  const pooled = g.gatherRows(x, g.input('pooledRows', 'i32', [shape.batch]))
+  if (output === 'pooled') return compile(g, { limits: none, outputs: { pooled } })
+  // Zeros in `top` ask a screened head for all logits.
+  const top = headPacking(config, form).screened ? g.input('top', 'i32', [shape.batch]) : undefined
+  return compile(g, { limits: none, outputs: { logits: logitsOf(g, config, w, pooled, top) } })
+}
+
 /** Limits of a graph whose sizes are all fixed. */
 const none = { rows: 1, outputs: 1 }

@@ -19,6 +19,7 @@ const skip = process.platform !== 'linux' || addon() === undefined ? 'nothing is
 const words: Readonly<Record<string, readonly string[]>> = {
   generate: [model, 'x', '--ignore-end-of-text', '--max-tokens', '16000'],
   chat: [model],
+  embed: [model, ...Array.from({ length: 200 }, (_, i) => `${i} ${'word '.repeat(200)}`)],
   eval: [model, text],
   bench: ['--model', model],
   tune: ['--model', model]
