@@ -53,8 +53,8 @@ export function command(): Command {
   const c = new Command('convert')
     .summary('convert and quantise models: GGUF, Hugging Face, PyTorch, ONNX')
     .description(
-      'Writes a model in another form: GGUF, a folder for transformers, or a folder for ONNX Runtime GenAI. Reads GGUF ' +
-        'files, training runs, Hugging Face folders and PyTorch checkpoints. Keeps weight formats unless an option ' +
+      'Writes a model in another form: GGUF, a folder for transformers, or a folder for ONNX Runtime GenAI. Reads ' +
+        'GGUF files, training runs, Hugging Face folders and PyTorch checkpoints. Keeps weight formats unless an option ' +
         'names others. Tokenizer, chat template, begin and end tokens go along. Reports lost precision and omitted ' +
         'data. Guide: docs/guide/convert.md.'
     )

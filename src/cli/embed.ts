@@ -16,8 +16,8 @@ export function command(): Command {
     .summary('turn texts into vectors, or rank documents for a query')
     .description(
       'Prints one JSON line per text with its vector, of length 1. The pooling is the one that the file names; ' +
-        'default: the last token. With --query, prints the score of each text instead, 0 to 1, by a model in the form ' +
-        'of Qwen3-Reranker. A vector or score does not depend on the other texts.'
+        'default: the last token. With --query, prints the score of each text instead, 0 to 1, by a model in the ' +
+        'form of Qwen3-Reranker. A vector or score does not depend on the other texts.'
     )
     .argument('<model>', 'a .gguf file, a training run, or the name of a pulled model')
     .argument('[text...]', 'texts; none: the lines of standard input')

@@ -63,7 +63,8 @@ export function command(): Command {
     )
     .argument(
       '<file>',
-      'a .gguf, .safetensors, .pt or .model file, a folder, the name of a pulled model, or with --strict a tokenizer.json'
+      'a .gguf, .safetensors, .pt or .model file, a folder, the name of a pulled model, or with --strict a ' +
+        'tokenizer.json'
     )
     .option(
       '--strict',

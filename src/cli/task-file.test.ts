@@ -6,6 +6,7 @@ import { after, test } from 'node:test'
 import { veritSync } from '../../test/cli.ts'
 import { writeRandomModel } from '../bench/random-model.ts'
 import { referenceExecutor } from '../exec/reference.ts'
+import { measureAnswers } from '../eval/generation-task.ts'
 import { VeritError } from '../lib/errors.ts'
 import { parseModelConfig } from '../model/config.ts'
 import { readTask } from './task-file.ts'
@@ -32,6 +33,7 @@ test('a YAML file of lm-eval gives the examples of the form that it describes', 
   const byForm = readTask(data)
   const path = write('arc.yaml', `task: mine\ntag:\n  - x\n${head}${templates}metric_list:\n  - metric: acc\n`)
   const { task, files } = readTask(path)
+  assert.ok(task.kind === 'multiple_choice')
   assert.deepEqual(task.examples, byForm.task.examples)
   assert.deepEqual([task.name, task.metrics], ['mine', ['acc']])
   assert.deepEqual(files[1], byForm.files[0])
@@ -59,7 +61,12 @@ test('a YAML file of lm-eval gives the examples of the form that it describes', 
 test('what would be scored otherwise than lm-eval does is refused by its name', () => {
   const cases: readonly [RegExp, string][] = [
     [/calls a function of Python/, `${head}process_docs: !function utils.process_docs\n${templates}`],
-    [/output_type is "generate_until"/, head.replace('multiple_choice', 'generate_until') + templates],
+    [/output_type is "loglikelihood_rolling"/, head.replace('multiple_choice', 'loglikelihood_rolling') + templates],
+    [
+      /generation_kwargs\.top_p is 0\.5/,
+      `${head.replace('multiple_choice', 'generate_until')}generation_kwargs: {top_p: 0.5}\n`
+    ],
+    [/not exact_match alone/, `${head.replace('multiple_choice', 'generate_until')}metric_list: [{metric: bleu}]\n`],
     [/num_fewshot is not 0/, `${head}num_fewshot: 5\n${templates}`],
     [/it uses filter_list/, `${head}filter_list: []\n${templates}`],
     [/does not name a file/, `output_type: multiple_choice\n${templates}`],
@@ -93,6 +100,35 @@ test('what would be scored otherwise than lm-eval does is refused by its name', 
     )
 })
 
+test('generated answers are compared as lm-eval does: GSM8K by its number, others as a whole', () => {
+  const path = write('gsm.jsonl', lines([{ question: 'How many?', answer: '1,000 + 234\n#### 1,234' }]))
+  const { task } = readTask(path)
+  assert.ok(task.kind === 'generate_until')
+  assert.deepEqual(task.examples[0]!.context, 'Question: How many?\nAnswer:')
+  const exact = (text: string): number[] => {
+    const metrics = measureAnswers(task, [{ text, tokens: 4, seconds: 2 }])
+    return [metrics['exact_match,strict-match']!.value, metrics['exact_match,flexible-extract']!.value]
+  }
+  assert.deepEqual(exact(' It is 5. So\n#### 1234'), [1, 1])
+  assert.deepEqual(exact(' It is $1,234.'), [0, 1])
+  assert.deepEqual(exact(' #### 1,234 and 7'), [1, 0])
+  assert.deepEqual(exact(' none'), [0, 0])
+  const { repetition, tokens_per_second: speed } = measureAnswers(task, [{ text: 'a b a b', tokens: 4, seconds: 2 }])
+  assert.deepEqual([repetition!.value, speed!.value], [1 - 2 / 3, 2])
+
+  const yaml = write(
+    'gen.yaml',
+    `dataset_kwargs: {data_files: gsm.jsonl}\noutput_type: generate_until\ndoc_to_text: question\n` +
+      'doc_to_target: answer\ngeneration_kwargs: {until: ["\\n"], max_gen_toks: 8, do_sample: false}\n' +
+      'metric_list: [{metric: exact_match, ignore_case: true, ignore_punctuation: true}]\n'
+  )
+  const { task: whole } = readTask(yaml)
+  assert.ok(whole.kind === 'generate_until')
+  assert.deepEqual([whole.until, whole.maxTokens, whole.examples[0]!.context], [['\n'], 8, 'How many?'])
+  const answer = { text: '1000 + 234\n 1234', tokens: 1, seconds: 1 }
+  assert.equal(measureAnswers(whole, [answer])['exact_match']!.value, 1)
+})
+
 test('the command scores tasks in one report, and overlapping windows', async () => {
   const config = parseModelConfig({ kind: 'gpt', layers: 1, hidden: 16, heads: 2, context: 64, vocab: 257 })
   await writeRandomModel(join(folder, 'm.gguf'), referenceExecutor(), config)
@@ -106,6 +142,8 @@ test('the command scores tasks in one report, and overlapping windows', async ()
   assert.deepEqual(report.tasks[0], report.tasks[1])
   assert.equal(report.tasks[0]!.examples, 2)
   assert.match(run('--tasks', 'arc.jsonl', '--limit', '1').stdout, /arc +acc +[01]\.0000 +1 examples/)
+  write('gen.jsonl', lines([{ question: 'How many?', answer: '#### 1' }]))
+  assert.match(run('--tasks', 'gen.jsonl', 'arc.jsonl').stdout, /gen +exact_match,strict-match [^]*arc +acc /)
   write('text.txt', 'The quick brown fox jumps over the lazy dog. '.repeat(5))
   assert.equal((JSON.parse(run('text.txt', '--stride', '16', '--json').stdout) as { stride: number }).stride, 16)
   assert.match(run('text.txt', '--stride', '65').stderr, /Give a number from 1 to 64/)

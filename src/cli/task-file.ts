@@ -5,6 +5,8 @@
 import { basename, dirname, extname, resolve } from 'node:path'
 import { parseDocument } from 'yaml'
 import { ChatTemplate } from '../engine/chat-template.ts'
+import { gsm8k, gsm8kExample, wholeAnswer } from '../eval/generation-task.ts'
+import type { GenerationTask } from '../eval/generation-task.ts'
 import { choose, formOf, taskForms } from '../eval/task-forms.ts'
 import type { Doc } from '../eval/task-forms.ts'
 import { metricsOf } from '../eval/task.ts'
@@ -20,7 +22,7 @@ const MAX_YAML_BYTES = 1 << 20
 
 /** A task with the files that it was read from. */
 export interface TaskFile {
-  readonly task: Task
+  readonly task: Task | GenerationTask
   readonly files: readonly { readonly file: string; readonly sha256: Digest }[]
 }
 
@@ -69,17 +71,23 @@ function readDocs(path: string, limit: number): { docs: Doc[]; sha256: Digest } 
 
 function readKnownTask(path: string, limit: number): TaskFile {
   const { docs, sha256 } = readDocs(path, limit)
+  const name = basename(path, extname(path))
+  const files = [{ file: path, sha256 }]
+  if (gsm8kExample(docs[0]!) !== undefined) {
+    const examples = docs.map((doc, i) => gsm8kExample(doc) ?? refuse(path, `example ${i + 1} is no gsm8k example`))
+    return { task: { ...gsm8k, name, examples }, files }
+  }
   const form = formOf(docs[0]!)
   if (form === undefined) {
-    const known = taskForms.map(({ name, fields }) => `${name} (${fields.join(', ')})`).join(', ')
+    const forms = taskForms.map(({ name: known, fields }) => `${known} (${fields.join(', ')})`)
+    const known = [...forms, 'gsm8k (question, answer)'].join(', ')
     return refuse(path, `the fields of its examples are of no known form: ${known}`, 'Describe it in a YAML file')
   }
   const examples = docs.map(
     (doc, i) => form.example(doc) ?? refuse(path, `example ${i + 1} is no ${form.name} example`)
   )
-  const name = basename(path, extname(path))
   const task = { name, kind: form.kind, metrics: form.metrics ?? metricsOf(form.kind), examples }
-  return { task, files: [{ file: path, sha256 }] }
+  return { task, files }
 }
 
 /** Options of lm-eval that change nothing here. */
@@ -108,7 +116,8 @@ const USED = new Set([
   'target_delimiter',
   'metric_list',
   'num_fewshot',
-  'repeats'
+  'repeats',
+  'generation_kwargs'
 ])
 
 function readYamlTask(path: string, limit: number): TaskFile {
@@ -133,24 +142,68 @@ function readYamlTask(path: string, limit: number): TaskFile {
     ['repeats', 1]
   ] as const)
     if ((options[key] ?? value) !== value) refuse(path, `${key} is not ${value}, which is not supported`)
-  const kind = kindOf(path, options['output_type'])
   const data = resolve(dirname(path), dataFile(path, options['dataset_kwargs']))
   const { docs, sha256 } = readDocs(data, limit)
+  const files = [
+    { file: path, sha256: digestBytes(bytes) },
+    { file: data, sha256 }
+  ]
+  const name = typeof options['task'] === 'string' ? options['task'] : basename(path, extname(path))
+  if (options['output_type'] === 'generate_until') return { task: generationTask(path, name, options, docs), files }
+  const kind = kindOf(path, options['output_type'])
   const reader = new ExampleReader(path, kind, options)
   const examples = docs.map((doc, i) => reader.read(doc, i))
-  const name = typeof options['task'] === 'string' ? options['task'] : basename(path, extname(path))
+  return { task: { name, kind, metrics: metricsIn(path, kind, options['metric_list']), examples }, files }
+}
+
+/** Answers are generated greedily and compared as a whole. */
+function generationTask(
+  path: string,
+  name: string,
+  options: Readonly<Record<string, unknown>>,
+  docs: readonly Doc[]
+): GenerationTask {
+  const given = (options['generation_kwargs'] ?? {}) as Readonly<Record<string, unknown>>
+  for (const [key, value] of Object.entries(given)) {
+    const greedy = (key === 'do_sample' && value === false) || (key === 'temperature' && value === 0)
+    if (key !== 'until' && key !== 'max_gen_toks' && !greedy)
+      refuse(path, `generation_kwargs.${printable(key, 40)} is ${JSON.stringify(value)}, which is not supported`)
+  }
+  const until: unknown[] = [given['until'] ?? '\n\n'].flat()
+  const sound = until.every(text => typeof text === 'string' && text !== '' && text.length <= 256) && until.length <= 16
+  if (!sound) refuse(path, 'generation_kwargs.until is not up to 16 texts of at most 256 characters')
+  const maxTokens = given['max_gen_toks'] ?? 256
+  if (typeof maxTokens !== 'number' || !Number.isInteger(maxTokens) || maxTokens < 1 || maxTokens > 1 << 20)
+    return refuse(path, 'generation_kwargs.max_gen_toks is not a whole number from 1')
+  const metrics: unknown = options['metric_list'] ?? [{ metric: 'exact_match' }]
+  const [metric, more] = (Array.isArray(metrics) ? metrics : []) as Readonly<Record<string, unknown>>[]
+  if (metric?.['metric'] !== 'exact_match' || more !== undefined)
+    return refuse(path, 'its metric_list is not exact_match alone')
+  if (metric['regexes_to_ignore'] !== undefined) refuse(path, 'it uses regexes_to_ignore, which is not supported')
+  const reader = new ExampleReader(path, 'loglikelihood', options)
+  const examples = docs.map((doc, i) => {
+    const { context, continuations } = reader.read(doc, i)
+    return { context, target: continuations[0]! }
+  })
   return {
-    task: { name, kind, metrics: metricsIn(path, kind, options['metric_list']), examples },
-    files: [
-      { file: path, sha256: digestBytes(bytes) },
-      { file: data, sha256 }
-    ]
+    name,
+    kind: 'generate_until',
+    examples,
+    until: until as string[],
+    maxTokens,
+    filters: [wholeAnswer],
+    ignore: [],
+    ignoreCase: metric['ignore_case'] === true,
+    ignorePunctuation: metric['ignore_punctuation'] === true
   }
 }
 
 function kindOf(path: string, type: unknown): TaskKind {
   if (type === 'multiple_choice' || type === 'loglikelihood') return type
-  return refuse(path, `output_type is ${JSON.stringify(type)}, where multiple_choice and loglikelihood are supported`)
+  return refuse(
+    path,
+    `output_type is ${JSON.stringify(type)}, where multiple_choice, loglikelihood and generate_until are supported`
+  )
 }
 
 /** The one file of `dataset_kwargs.data_files`, by its path from the YAML file. */

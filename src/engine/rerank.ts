@@ -1,6 +1,6 @@
 /**
- * The prompt of a reranker in the form of Qwen3-Reranker: the model judges with "yes" or "no" whether a document answers
- * a query. Source: the model card of Qwen3-Reranker.
+ * The prompt of a reranker in the form of Qwen3-Reranker: the model judges with "yes" or "no" whether a document
+ * answers a query. Source: the model card of Qwen3-Reranker.
  */
 import { VeritError } from '../lib/errors.ts'
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'

@@ -110,7 +110,8 @@ export function measure(task: Task, scores: readonly Score[]): Partial<Record<Me
   return result
 }
 
-function meanOf(values: readonly number[]): Metric {
+/** The mean of values, at least one, and its standard error. */
+export function meanOf(values: readonly number[]): Metric {
   const n = values.length
   let sum = 0
   for (const v of values) sum += v

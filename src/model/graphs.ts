@@ -164,8 +164,8 @@ export function servingGraph(config: ModelConfig, shape: ServingShape, form: Ser
 
 /**
  * Hidden states of a batch of texts, one a window. Inputs: `ids`, those of `batchInputs`, and `pooledRows` i32[batch]
- * (the row of each window that counts) unless all are wanted. Output, by its name: `hidden` f32[batch · context, width],
- * `pooled` f32[batch, width], or `logits` f32[batch, vocab].
+ * (the row of each window that counts) unless all are wanted. Output, by its name: `hidden` f32[batch · context,
+ * width], `pooled` f32[batch, width], or `logits` f32[batch, vocab].
  */
 export function pooledGraph(
   config: ModelConfig,
