@@ -10,6 +10,7 @@ import { accepted, targets } from '../scripts/fuzz-targets.ts'
 const COUNTS: Readonly<Record<string, number>> = {
   gguf: 3000,
   safetensors: 5000,
+  torch: 3000,
   tokenizer: 1000,
   sentencepiece: 1500,
   template: 300,

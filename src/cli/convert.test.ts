@@ -231,3 +231,25 @@ test('weights of PyTorch are read: a checkpoint of nanoGPT with the tokenizer be
   assert.match(verit('nano', 'x.gguf').stderr, /pytorch_model\.bin cannot be used as weights of PyTorch/)
   assert.ok(!existsSync(join(folder, 'hacked')))
 })
+
+test('a folder is written for transformers or ONNX, and never over the model itself', async () => {
+  const config = parseModelConfig({ kind: 'gpt', layers: 1, hidden: 32, heads: 2, context: 16, vocab: 257 })
+  await writeRandomModel(join(folder, 'small.gguf'), referenceExecutor(), config)
+  assert.match(verit('small.gguf', 'small-hf', '--to', 'hf').stdout, /^small-hf: gpt2, 16 tensors, .*, F32\nFiles: /)
+  assert.match(verit('small.gguf', 'small-onnx', '--to', 'onnx').stdout, /^small-onnx: ONNX, operator set 17, /)
+  assert.match(
+    verit('small-hf', 'back.gguf', '--type', 'q8_0', '--errors').stdout,
+    /token_embd\.weight +F32 to Q8_0 +0\.\d+ %/
+  )
+  assert.match(verit('small-hf', 'small-hf', '--to', 'hf', '--force').stderr, /small-hf is the model itself/)
+  cpSync(join(folder, 'small.gguf'), join(folder, 'small-hf', 'own.gguf'))
+  assert.match(verit('small-hf/own.gguf', 'small-hf', '--to', 'hf', '--force').stderr, /small-hf holds the model/)
+  assert.ok(existsSync(join(folder, 'small-hf', 'own.gguf')))
+  for (const [args, words] of [
+    [['x', '--to', 'hf', '--head', 'f16'], /--head is for GGUF files/],
+    [['x', '--to', 'hf', '--type', 'q4_0'], /no weights of type q4_0/],
+    [['x', '--to', 'onnx', '--type', 'f16'], /as f32/],
+    [['x.gguf', '--to', 'hf'], /--to hf writes a folder/]
+  ] as const)
+    assert.match(verit('small.gguf', ...args).stderr, words)
+})

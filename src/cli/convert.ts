@@ -1,6 +1,7 @@
 /** `verit convert`: a model in other types, as GGUF. */
 import { Command, Option } from 'commander'
-import { extname } from 'node:path'
+import { existsSync, realpathSync } from 'node:fs'
+import { extname, isAbsolute, relative } from 'node:path'
 import { checkTemplate } from '../engine/check-chat.ts'
 import { processors } from '../exec/processors.ts'
 import { defined } from '../lib/defined.ts'
@@ -54,9 +55,9 @@ export function command(): Command {
     .summary('convert and quantise models: GGUF, Hugging Face, PyTorch, ONNX')
     .description(
       'Writes a model in another form: GGUF, a folder for transformers, or a folder for ONNX Runtime GenAI. Reads ' +
-        'GGUF files, training runs, Hugging Face folders and PyTorch checkpoints. Keeps weight formats unless an option ' +
-        'names others. Tokenizer, chat template, begin and end tokens go along. Reports lost precision and omitted ' +
-        'data. Guide: docs/guide/convert.md.'
+        'GGUF files, training runs, Hugging Face folders and PyTorch checkpoints. Keeps weight formats unless an ' +
+        'option names others. Tokenizer, chat template, begin and end tokens go along. Reports lost precision and ' +
+        'omitted data. Guide: docs/guide/convert.md.'
     )
     .argument('<model>', 'a .gguf or .pt file, a training run, the name of a pulled model, or a folder')
     .argument('<output>', 'GGUF file to write, whose name ends in .gguf, or with --to a folder')
@@ -121,6 +122,7 @@ async function run(model: string, output: string, flags: Flags): Promise<void> {
   const to = formatOfOutput(output, flags.to)
   checkFlags(to, flags)
   if (to === 'gguf') checkOutput(output, model, flags.force === true, 'Give the output another name')
+  else checkFolder(output, model)
   using open = await openSource(model, flags.tokenizer, overridesOf(flags))
   if (to === 'hf') await writeFolder(open.source, output, flags)
   else if (to === 'onnx') await writeOnnx(open.source, output, flags)
@@ -142,6 +144,17 @@ function formatOfOutput(output: string, to: Format | undefined): Format {
   throw new VeritError('VERIT_USAGE', {
     problem: `verit convert writes GGUF unless --to says otherwise, and ${printable(output)} is ${asked}`,
     hint: `Give the output a name that ends in .gguf, such as ${printable(name)}.gguf, or write a folder with --to hf`
+  })
+}
+
+/** A folder that is replaced must not hold the model. @throws VeritError VERIT_USAGE */
+function checkFolder(output: string, model: string): void {
+  if (!existsSync(output) || !existsSync(model)) return
+  const inside = relative(realpathSync(output), realpathSync(model))
+  if (inside.startsWith('..') || isAbsolute(inside)) return
+  throw new VeritError('VERIT_USAGE', {
+    problem: `${printable(output)} ${inside === '' ? 'is the model itself' : 'holds the model'}`,
+    hint: 'Give the output another name'
   })
 }
 

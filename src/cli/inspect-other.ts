@@ -2,7 +2,7 @@
  * `verit inspect` of what is not one file of a known format: folders of models, datasets and runs, checkpoints of
  * PyTorch, models in several files. Says what it is, whether Verit reads it, and the command that gets it running.
  */
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { isFirstPart } from '../formats/gguf-parts.ts'
 import { openTorch } from '../formats/torch-file.ts'
@@ -128,8 +128,9 @@ function factsOf(source: ModelSource): [string, string][] {
 /** A text of a JSON file that may be damaged: this only describes. */
 function textIn(path: string, key: string): string {
   try {
-    if (statSync(path).size > 1 << 20) return 'unknown'
-    const json: unknown = JSON.parse(readFileSync(path, 'utf8'))
+    using file = openRegular(path, 'a file of the folder')
+    if (file.size > 1 << 20) return 'unknown'
+    const json: unknown = JSON.parse(file.readAll().toString('utf8'))
     const value = typeof json === 'object' && json !== null ? (json as Record<string, unknown>)[key] : undefined
     return typeof value === 'string' ? printable(value, 100) : 'unknown'
   } catch {

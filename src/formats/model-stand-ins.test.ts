@@ -48,7 +48,7 @@ const standIns: readonly (readonly [string | Buffer, RegExp, RegExp])[] = [
   [Buffer.from('\ufeffA text, no model.', 'utf16le'), /text in UTF-16/, /Give the path of/],
   ['', /an empty file/, /Get the file again/],
   [gzipSync('model'), /a gzip file/, /gunzip -c/],
-  [zip('archive/data.pkl'), /a PyTorch checkpoint/, /can run code/],
+  [zip('archive/data.pkl'), /a PyTorch checkpoint/, /Convert the checkpoint/],
   [Buffer.from('\x80\x04\x95\x0b\x00\x00\x00\x00\x00\x00\x00}\x94.', 'latin1'), /a Python pickle/, /can run code/],
   [
     Buffer.concat([Buffer.from('tjgg'), u32(3), Buffer.alloc(64)]),

@@ -74,7 +74,9 @@ function stepFor({ kind, group }: FileKind, path: string, wanted: WantedFormat):
   if (kind === 'empty') return 'Get the file again: a download or copy of it did not finish'
   if (kind === 'safetensors' && wanted === 'gguf')
     return `Convert the folder of the model: ${veritCommand('convert', dirname(path), 'model.gguf')}`
-  if (kind === 'pytorch' || kind === 'pickle')
+  if (kind === 'pickle')
+    return 'Get the model as GGUF or safetensors, or save its weights with torch.save: a pickle alone can run code'
+  if (kind === 'pytorch')
     return `Convert the checkpoint, or the folder of the model: ${veritCommand('convert', path, 'model.gguf')}`
   if (kind === 'ggml') return 'Get the model as GGUF, or convert it with llama.cpp (convert_llama_ggml_to_gguf.py)'
   if (kind === 'html')

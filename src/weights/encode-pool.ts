@@ -67,7 +67,6 @@ export class EncodePool implements AsyncDisposable {
 
   #start(): Worker {
     const worker = new Worker(FILE)
-    worker.unref()
     worker.on('message', (result: Encoded | string) => this.#done(worker, result))
     worker.on('error', e => {
       for (const waiting of [...this.#running.values(), ...this.#queue.splice(0)]) waiting.reject(e)
