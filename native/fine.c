@@ -121,6 +121,12 @@ INLINE void fine_group(v16 *acc, v16 w, const v16i *c, const int8_t *q, const in
 #endif
 }
 
+/* rows of a head: their width is K, the third attribute */
+static int64_t fineRows_chunks(const op_t *o) {
+  const int64_t per = rows_per_chunk(ATTR(fineRowsQ6_K, K));
+  return (ATTR(fineRowsQ6_K, N) + per - 1) / per;
+}
+
 /* weights of a block of 16 outputs, and where its results go: codes, and what they are multiplied by (s: only those of
  * 6 bits) */
 typedef struct {

@@ -414,7 +414,9 @@ function specs(): Spec[] {
         [3, 16, 512],
         [4, 33, 256],
         [9, 40, 768],
-        [6, 1100, 256]
+        [6, 1100, 256],
+        // More rows than a chunk of either width has, and fewer outputs than inputs.
+        [300, 20, 256]
       ] as const
     ).flatMap(([N, O, K]): Spec[] => [
       { op: 'fineMatmulQ6_K', a: { N, O, K }, fill: { q: fine, sum: fineSums, codes: bytes, s: bytes } },
@@ -426,7 +428,8 @@ function specs(): Spec[] {
         [1, 1, 256],
         [3, 16, 512],
         [4, 33, 256],
-        [2, 1100, 256]
+        [2, 1100, 256],
+        [300, 20, 256]
       ] as const
     ).flatMap(([N, O, K], i): Spec[] => [
       { op: 'screenQ6_K', a: { O, K }, fill: { w: halves } },
@@ -463,7 +466,8 @@ function specs(): Spec[] {
         [3, 16, 96],
         [4, 33, 256],
         [9, 40, 544],
-        [6, 1100, 64]
+        [6, 1100, 64],
+        [600, 20, 64]
       ] as const
     ).flatMap(([N, O, K]): Spec[] => [
       { op: 'fineMatmulQ8_0', a: { N, O, K }, fill: { q: fine, sum: fineSums, codes: bytes, d: halves } },
