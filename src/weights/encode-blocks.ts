@@ -7,7 +7,8 @@ import type { GgufTypeName } from '../formats/gguf-types.ts'
 import { f16Bits, f16Value } from '../lib/half.ts'
 import { checkLength } from './weight-type.ts'
 
-const LARGEST_HALF = 65_504
+/** The largest finite binary16 number. */
+export const LARGEST_HALF = 65_504
 
 /** Packs the weights of one block into bytes that are zero. Returns whether the scales fit into the type. */
 export type PackBlock = (weights: Float32Array, bytes: Uint8Array) => boolean

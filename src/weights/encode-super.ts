@@ -3,8 +3,8 @@
  * of the least weighted square error (fit.ts); these are rounded to the few bits of the type, and the codes are chosen
  * for the rounded ones. Layouts: super-blocks.ts.
  */
-import { blockEncoder, nearest, putHalf, putHalfAbove } from './encode-blocks.ts'
-import { fitScale, fitWithMinimum, rmsPlusMagnitude, uniform } from './fit.ts'
+import { LARGEST_HALF, blockEncoder, nearest, putHalf, putHalfAbove } from './encode-blocks.ts'
+import { fitScale, fitWithMinimum, rmsPlusMagnitude } from './fit.ts'
 import type { Fit, Grid, Importance } from './fit.ts'
 import { q6KPlace } from './q6-k-place.ts'
 
@@ -55,6 +55,25 @@ function putCodes(weights: Float32Array, from: number, t: WithMinimum, scale: nu
   for (let i = from; i < from + t.group; i++) codes[i] = nearest((weights[i]! + minimum) * factor, 0, t.most)
 }
 
+/**
+ * A fitted scale may be beyond binary16 although a smaller one covers the range of every group: then the largest number
+ * serves.
+ */
+function withinHalf(d: number, weights: Float32Array, t: WithMinimum): number {
+  if (d <= LARGEST_HALF) return d
+  let widest = 0
+  for (let from = 0; from < SIZE; from += t.group) {
+    let low = 0
+    let high = 0
+    for (let i = from; i < from + t.group; i++) {
+      low = Math.min(low, weights[i]!)
+      high = Math.max(high, weights[i]!)
+    }
+    widest = Math.max(widest, high - low)
+  }
+  return widest <= LARGEST_HALF * t.largest * t.most ? LARGEST_HALF : d
+}
+
 /** Codes of scale and minimum to try around the rounded ones: rounding each alone is not the best pair. */
 const NEIGHBOURS = [
   [0, 0],
@@ -74,7 +93,7 @@ function quantise(weights: Float32Array, bytes: Uint8Array, t: WithMinimum): boo
     scales[g] = fit.scale
     minimums[g] = fit.minimum
   }
-  const d = putHalf(bytes, t.dAt, largestOf(scales, groups) / t.largest)
+  const d = putHalf(bytes, t.dAt, withinHalf(largestOf(scales, groups) / t.largest, weights, t))
   const dmin = putHalf(bytes, t.dminAt, largestOf(minimums, groups) / t.largest)
   if (d === undefined || dmin === undefined) return false
   for (let g = 0; g < groups; g++) {
@@ -173,7 +192,7 @@ function extremeScale(groups: number): number {
 }
 
 function packQ3(weights: Float32Array, bytes: Uint8Array): boolean {
-  for (let g = 0; g < 16; g++) scales[g] = fitScale(weights, g * 16, 16, 4, Q3_ENDS, uniform)
+  for (let g = 0; g < 16; g++) scales[g] = fitScale(weights, g * 16, 16, 4, Q3_ENDS, rmsPlusMagnitude)
   const d = putHalf(bytes, 108, extremeScale(16) / -32)
   if (d === undefined) return false
   for (let g = 0; g < 16; g++) {
@@ -189,7 +208,7 @@ function packQ3(weights: Float32Array, bytes: Uint8Array): boolean {
 }
 
 function packQ6(weights: Float32Array, bytes: Uint8Array): boolean {
-  for (let g = 0; g < 16; g++) scales[g] = fitScale(weights, g * 16, 16, 32, Q6_ENDS, uniform)
+  for (let g = 0; g < 16; g++) scales[g] = fitScale(weights, g * 16, 16, 32, Q6_ENDS, rmsPlusMagnitude)
   const d = putHalfAbove(bytes, 208, Math.abs(extremeScale(16)) / 127)
   if (d === undefined) return false
   for (let g = 0; g < 16; g++) {

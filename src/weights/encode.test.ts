@@ -143,6 +143,7 @@ test('K types keep each weight near the range of its group, whatever the range',
   const worst = { Q2_K: 0.5, Q3_K: 0.5, Q4_K: 0.12, Q5_K: 0.06 } as const
   fc.assert(
     fc.property(block256, block => {
+      fc.pre(magnitude(block) < 2 ** 19) // the largest minimum of Q2_K is 15 times 65,504
       for (const [type, share] of Object.entries(worst)) {
         const name = type as keyof typeof worst
         const read = decoded(name, encodeWeights(name, block, 'w'), 256)

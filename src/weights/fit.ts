@@ -24,9 +24,6 @@ export const rmsPlusMagnitude: Importance = (weights, from, count, out) => {
   for (let i = 0; i < count; i++) out[i] = rms + Math.abs(weights[from + i]!)
 }
 
-/** Each weight counts the same. */
-export const uniform: Importance = (_, __, count, out) => void out.fill(1, 0, count)
-
 export interface Fit {
   scale: number
   /** Subtracted: a weight is scale · code - minimum. Not negative. */
